@@ -1,9 +1,9 @@
-//! The CUDA kernels, each alone and fused, timed by events on the device.
+//! The CUDA kernels, each separately and fused, timed by events on the device.
 //!
-//! Inputs are rotated: by the time one is read again, more than the level-2 cache holds
-//! was read in between. The floors that figures are held against (bytes over the measured
-//! bandwidth of a copy, the time of a launch that does next to nothing) are benchmarks
-//! here too. Without a GPU nothing is timed, and that is said.
+//! Inputs are rotated, so that more data than fits the level-2 cache is read before the same input
+//! is read again. The lower bounds for the figures (bytes over the measured bandwidth of a copy,
+//! and the time of a nearly empty launch) are benchmarks here too. Without a GPU nothing is timed,
+//! and a message says so.
 #![allow(missing_docs)]
 
 mod support;
@@ -18,7 +18,7 @@ use fp_benches::Workload;
 use support::{Bench, Gpu, Kernel, Outcome};
 
 fn main() -> Outcome {
-    // There are about a hundred figures, and a GPU's clock is steady.
+    // There are about a hundred figures, and a GPU's clock is steady, so small samples suffice.
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
@@ -43,7 +43,7 @@ fn main() -> Outcome {
     Ok(())
 }
 
-/// Copy bandwidth, as the time of a copy of 1 GiB, and the shortest launch.
+/// Copy bandwidth, as the time of copying 1 GiB, and the time of the shortest launch.
 fn floors(criterion: &mut Criterion, gpu: &Gpu) -> Outcome {
     const BYTES: usize = 1 << 30;
     let source = gpu.stream.alloc_zeros::<u8>(BYTES)?;
@@ -71,7 +71,7 @@ fn time(
     kernel: Kernel,
     bench: &mut Bench,
 ) -> Outcome {
-    // Once without a clock, so that what can't run is an error and not a figure.
+    // One untimed launch first, so that a kernel that can't run gives an error, not a figure.
     match bench.launch(gpu, kernel, 0) {
         Err(error) if kernel.is_optional() => {
             eprintln!("{} {}: {error}", kernel.name(), workload.shape_name());
@@ -91,7 +91,7 @@ fn time(
     Ok(())
 }
 
-/// What a program waits for: `score_batch` and `read`, by the host's clock.
+/// The time that a program waits: `score_batch` and `read`, by the host's clock.
 fn scored(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &Bench) -> Outcome {
     let options = workload.options();
     bench.score_and_read(gpu, &options, 0)?;
@@ -112,8 +112,8 @@ fn scored(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &Ben
     Ok(())
 }
 
-/// The fused pass over every input, captured as one graph: what the device takes when no
-/// launch waits for the host. Criterion's figure is of one pass.
+/// The fused pass over all inputs, captured as one graph: the device's time when no launch waits
+/// for the host. Criterion's figure is per pass.
 fn graph(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &mut Bench) -> Outcome {
     let count = bench.num_inputs() as u64;
     let Some(graph) = capture(gpu, bench, count)? else {
@@ -133,7 +133,7 @@ fn graph(criterion: &mut Criterion, gpu: &Gpu, workload: &Workload, bench: &mut 
     Ok(())
 }
 
-/// None where the driver doesn't know graphs.
+/// `None` if the driver doesn't support graphs.
 fn capture(gpu: &Gpu, bench: &mut Bench, count: u64) -> Outcome<Option<CudaGraph>> {
     let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
     match gpu.stream.begin_capture(mode) {
@@ -141,7 +141,7 @@ fn capture(gpu: &Gpu, bench: &mut Bench, count: u64) -> Outcome<Option<CudaGraph
         begun => begun?,
     }
     let launched = (0..count).try_for_each(|index| bench.launch(gpu, Kernel::Fused, index));
-    // Ends the capture even where a launch failed, so that the stream can be used again.
+    // Ends the capture even if a launch failed, so that the stream can be used again.
     let graph = gpu.stream.end_capture(
         sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH,
     );

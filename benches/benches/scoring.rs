@@ -1,6 +1,5 @@
-//! The nine strategies on one sample and on a batch, and the kernels they spend
-//! their time in.
-#![allow(missing_docs)] // criterion_group! makes an undocumented function
+//! The nine strategies on one sample and on a batch, and the kernels that take most of their time.
+#![allow(missing_docs)] // criterion_group! generates an undocumented function
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fp_benches::Workload;
@@ -71,7 +70,7 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every shape and batch, as the GPU's benchmarks have them.
+/// All shapes and batch sizes, the same as in the GPU's benchmarks.
 fn grid(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cpu");
     group.sample_size(10);

@@ -1,29 +1,29 @@
-//! What the benchmarks share: inputs that every run and every peer sees alike.
+//! Shared code of the benchmarks: inputs that are the same for every run and every peer.
 
 use fp_scoring::{HeadCount, Normalization, SelectOptions};
 
-/// One workload of scoring: attention `[batch, heads, image tokens]`, R tokens
-/// kept by h of the heads, on so many threads.
+/// One workload of scoring: attention `[batch, heads, image tokens]`, R tokens kept by h heads, on
+/// a number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
     /// Name in records.
     pub name: &'static str,
-    /// B.
+    /// B, the batch size.
     pub batch_size: usize,
-    /// H.
+    /// H, the number of heads.
     pub num_heads: usize,
-    /// N.
+    /// N, the number of image tokens.
     pub num_image_tokens: usize,
-    /// h.
+    /// h, the number of selected heads.
     pub num_selected_heads: usize,
-    /// R.
+    /// R, the number of kept tokens.
     pub kept: usize,
-    /// Threads, here and for peers.
+    /// Number of threads, here and for peers.
     pub num_threads: usize,
 }
 
 impl Workload {
-    /// LLaVA-1.5 and any-resolution shapes at the budget of 192 of 576.
+    /// LLaVA-1.5 and any-resolution shapes at a layer average of 192 of 576 tokens.
     pub const ALL: [Workload; 3] = [
         Workload::new("1x32x576", 1, 576, 166, 1),
         Workload::new("1x32x2880", 1, 2880, 832, 1),
@@ -49,15 +49,15 @@ impl Workload {
         }
     }
 
-    /// Heads, image tokens and kept tokens of LLaVA-1.5 7B and 13B and of any-resolution
-    /// input, at half of the heads and the budget of 192 of 576.
+    /// Heads, image tokens and kept tokens of LLaVA-1.5 7B and 13B and of any-resolution input,
+    /// with half of the heads and a layer average of 192 of 576 tokens.
     pub const SHAPES: [(usize, usize, usize); 3] =
         [(32, 576, 166), (40, 576, 172), (32, 2880, 832)];
 
-    /// Sizes of batches, from one sample to what fills a large GPU.
+    /// Batch sizes, from one sample to enough to fill a large GPU.
     pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
 
-    /// Each of [`Self::SHAPES`] in each of [`Self::BATCHES`].
+    /// Each of [`Self::SHAPES`] with each of [`Self::BATCHES`].
     pub fn grid() -> impl Iterator<Item = Workload> {
         Self::SHAPES
             .into_iter()
@@ -74,7 +74,7 @@ impl Workload {
             })
     }
 
-    /// `BxHxN`.
+    /// The shape as `BxHxN`.
     pub fn shape_name(&self) -> String {
         format!(
             "{}x{}x{}",
@@ -82,7 +82,7 @@ impl Workload {
         )
     }
 
-    /// What is asked of a selection.
+    /// Options of the selection.
     pub fn options(&self) -> SelectOptions {
         SelectOptions {
             normalization: Normalization::L1,
@@ -92,8 +92,8 @@ impl Workload {
         }
     }
 
-    /// Attention that differs in sharpness and mass from head to head, as real
-    /// attention does: a softmax of bell-shaped logits times the image's share.
+    /// Attention whose sharpness and mass differ from head to head, as in real models: a softmax of
+    /// bell-shaped logits, times the image's share.
     pub fn attention(&self) -> Vec<f32> {
         let mut noise = Noise(0x5eed);
         let mut values = Vec::new();
@@ -119,11 +119,11 @@ impl Workload {
     }
 }
 
-/// A small generator, the same on every machine.
+/// A small random number generator, the same on every machine.
 struct Noise(u64);
 
 impl Noise {
-    /// In 0..1, by a 64-bit linear congruence (Knuth's constants).
+    /// Uniform in 0..1, by a 64-bit linear congruential generator (Knuth's constants).
     fn uniform(&mut self) -> f64 {
         self.0 = self
             .0
@@ -132,7 +132,7 @@ impl Noise {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Mean 0, variance 1, nearly normal: a sum of twelve.
+    /// Nearly normal with mean 0 and variance 1: a sum of twelve uniform numbers.
     fn bell(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }

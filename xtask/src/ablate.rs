@@ -1,4 +1,5 @@
-//! `cargo xtask ablate-a`, `ablate-b`, `methods` and `study`: the main job, in release.
+//! `cargo xtask ablate-a`, `ablate-b`, `methods` and `study`: the main studies, built in release
+//! mode.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,19 +23,19 @@ pub(crate) struct Args {
     flags: Vec<String>,
 }
 
-/// Study A: which heads.
+/// Study A: head-selection strategies.
 pub(crate) fn ablate_a(args: &Args) -> Result<()> {
     build()?;
     study(CONFIG_A, &args.flags)
 }
 
-/// Study B: which query tokens.
+/// Study B: query-selection strategies.
 pub(crate) fn ablate_b(args: &Args) -> Result<()> {
     build()?;
     study(CONFIG_B, &args.flags)
 }
 
-/// The field's pruning methods at the same budgets.
+/// Published pruning methods at the same budgets.
 pub(crate) fn methods(args: &Args) -> Result<()> {
     build()?;
     study(CONFIG_METHODS, &args.flags)
@@ -50,7 +51,8 @@ pub(crate) fn study(config: &str, flags: &[String]) -> Result<()> {
         .args(flags))
 }
 
-/// All four phases: A; B with A's best head strategy; both in full; errors and cases.
+/// All four phases: study A; study B with A's best head strategy; both varied together; errors and
+/// cases.
 pub(crate) fn four_phases(args: &Args) -> Result<()> {
     build()?;
     run(Command::new(finepruner()?)
@@ -58,7 +60,7 @@ pub(crate) fn four_phases(args: &Args) -> Result<()> {
         .args(&args.flags))
 }
 
-/// What a run found.
+/// The results of a run.
 pub(crate) fn results(folder: &str) -> Result<Value> {
     let path = Path::new(&root()).join(folder).join("results.json");
     let shown = path.display();

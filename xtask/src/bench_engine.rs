@@ -1,7 +1,7 @@
-//! The study engine with and without what it saves, in one run.
+//! Benchmark of the study engine at each level of sharing work, in one run.
 //!
-//! Every engine answers the same questions under the same cells with the same kernels
-//! and threads; what they record has to be equal byte by byte.
+//! Every engine answers the same questions under the same cells with the same kernels and threads;
+//! their records must be equal byte by byte.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{children_cpu_seconds, load_average, machine};
 
-/// From nothing saved to everything, with what each one adds.
+/// Engines from the least to the most shared work, with what each one adds.
 const ENGINES: [(&str, &str); 4] = [
     ("sequential", "each cell from scratch"),
     ("prefix", "sharing: image and question once"),
@@ -55,14 +55,14 @@ pub(crate) struct Args {
     rounds: usize,
 }
 
-/// One engine's fastest run.
+/// The fastest run of one engine.
 struct Timed {
     engine: &'static str,
     adds: &'static str,
-    /// From reading the data to the last record.
+    /// Seconds from reading the data to the last record.
     seconds: f64,
     all_seconds: Vec<f64>,
-    /// Processor time of the same run, which other work on the machine hardly changes.
+    /// CPU time of the same run, which is hardly affected by other load on the machine.
     cpu_seconds: Option<f64>,
     stages: Vec<f64>,
     num_answers: u64,
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     std::fs::write(record.join("engine.md"), text).context("can't write the record")
 }
 
-/// The dataset that was named, or one of the first scenes of the shipped benchmark.
+/// The named dataset, or one with the first scenes of the shipped benchmark.
 fn dataset(args: &Args, work: &Path) -> Result<String> {
     if let Some(dataset) = &args.dataset {
         return Ok(dataset.clone());
@@ -129,7 +129,7 @@ fn dataset(args: &Args, work: &Path) -> Result<String> {
     };
     let mut description: Value = serde_json::from_str(&read("benchmark.json")?)?;
     description["images"] = json!(source);
-    // Of other questions.
+    // The hash is of the full set of questions.
     description
         .as_object_mut()
         .map(|keys| keys.remove("sha256"));

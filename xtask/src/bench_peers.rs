@@ -1,4 +1,4 @@
-//! Scoring beside PyTorch, in one run.
+//! Benchmark of scoring against PyTorch, in one run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,8 +1,8 @@
-//! What reports take, in time and memory, and records on the disk, for runs of any size.
+//! Time and memory of reports, and the size of records on disk, for runs of any size.
 //!
-//! The runs are made up, with records like those of the embedded benchmark; see
-//! `crates/fp-report/examples/made_up_run.rs`. A report runs in a program of its own, which
-//! says what it took.
+//! The runs are generated, with records like those of the embedded benchmark; see
+//! `crates/fp-report/examples/made_up_run.rs`. A report runs in a program of its own, which prints
+//! its figures.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ fn path(path: &Path) -> Result<&str> {
         .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-/// Runs the program; what it prints.
+/// Runs the program and returns its output.
 fn start(args: &Args, program: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)

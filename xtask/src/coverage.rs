@@ -1,4 +1,4 @@
-//! `cargo xtask coverage`: what intervals and tests hold, by simulation.
+//! `cargo xtask coverage`: coverage of intervals and error rates of tests, by simulation.
 
 use std::path::PathBuf;
 use std::process::Command;

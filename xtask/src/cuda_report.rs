@@ -1,4 +1,4 @@
-//! `cargo xtask cuda-report`: what each kernel takes of a GPU, and how it reads memory.
+//! `cargo xtask cuda-report`: resources that each kernel uses on a GPU, and its memory accesses.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     archive: Option<PathBuf>,
 }
 
-/// One kernel on one architecture. What spills goes to local memory.
+/// Resources of one kernel on one architecture. Spilled registers are in local memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Resources {
     kernel: String,
@@ -36,7 +36,7 @@ struct Resources {
     local: u32,
 }
 
-/// Builds the kernels and fails where one of them spills; the record stays as it is.
+/// Builds the kernels and fails if one of them spills; the record is not changed.
 pub(crate) fn check() -> Result<()> {
     run_task(&Args {
         record: crate::target_folder()?.join("cuda-report"),
@@ -103,7 +103,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     }
 }
 
-/// The kernels as fp-kernels links them.
+/// Builds the kernels as fp-kernels links them.
 fn build(root: &Path) -> Result<PathBuf> {
     let output = Command::new("cargo")
         .args(["build", "--package", "fp-kernels", "--features", "cuda"])
@@ -137,7 +137,7 @@ fn dump(toolkit: &Path, archive: &Path, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The resources of each kernel, by its mangled name.
+/// Parses the resources of each kernel, by its mangled name.
 fn parse(dump: &str) -> Result<Vec<Resources>> {
     let (mut architecture, mut function) = ("", "");
     let mut kernels = Vec::new();
@@ -165,7 +165,7 @@ fn parse(dump: &str) -> Result<Vec<Resources>> {
     Ok(kernels)
 }
 
-/// A kernel's name without what is the same in all of them.
+/// A kernel's demangled name, without what all names have in common.
 fn readable(mangled: &str) -> String {
     let demangled = Command::new("c++filt").arg("-p").arg(mangled).output();
     let name = match demangled {
@@ -180,7 +180,7 @@ fn readable(mangled: &str) -> String {
     name.strip_prefix("void ").unwrap_or(&name).to_owned()
 }
 
-/// Global loads and stores of `gather_tokens` by their width.
+/// Numbers of global loads and stores in `gather_tokens`, by width.
 fn count_accesses(code: &str, architecture: &str) -> Result<String> {
     let is_gather = |function: &&str| {
         let name = function.lines().next();

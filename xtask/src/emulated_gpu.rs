@@ -1,8 +1,8 @@
-//! The GPU's tests on the host: launchers that run in the emulation, beside a driver,
-//! cuBLAS and cuRAND whose device is the host.
+//! The GPU's tests on the host: launchers that run in the emulation, with a driver, cuBLAS and
+//! cuRAND whose device is the host.
 //!
-//! The tensor library is compiled with its feature `cuda` and without nvcc: its own kernels
-//! are not there, and what calls one is told its name.
+//! The tensor library is compiled with its feature `cuda` but without nvcc: its own kernels are
+//! missing, and calling one gives an error with its name.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,17 +13,17 @@ use anyhow::{Context, Result};
 
 use crate::{root, run, target_folder};
 
-/// What turns on the CUDA code with emulated launchers, without the tensor library's.
+/// Features that enable the CUDA code with emulated launchers, without the tensor library's.
 pub(crate) const FEATURES: &str = "cuda,fp-kernels/emulated-gpu";
-/// The same with the model.
+/// The same including the model.
 const MODEL_FEATURES: &str =
     "fp-cli/cuda,fp-model/emulated-gpu,fp-scoring/emulated-gpu,fp-benches/cuda,fp-benches/training";
 const NVCC: &str = include_str!("emulated_gpu/nvcc.sh");
 const RUSTC: &str = include_str!("emulated_gpu/rustc.sh");
-/// Libraries that are named when linking and loaded when running.
+/// Libraries that are named for linking and loaded at run time.
 const LINKED: [&str; 5] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt"];
 
-/// Each library's name, sources and what it needs beside.
+/// Each library's name, its sources, and the further arguments that it needs.
 const LIBRARIES: [(&str, &[&str], &[&str]); 3] = [
     (
         "cuda",
@@ -39,7 +39,7 @@ const LIBRARIES: [(&str, &[&str], &[&str]); 3] = [
     ("cublas", &["blas.cc"], &["-l:libcuda.so", BESIDE]),
     ("curand", &["rand.cc"], &[]),
 ];
-/// Finds libcuda.so beside the library that needs it, whatever the program's own path.
+/// Lets a library find libcuda.so in its own folder, independent of the program's path.
 const BESIDE: &str = "-Wl,-rpath,$ORIGIN";
 
 /// Builds the driver, cuBLAS and cuRAND into `folder`.
@@ -59,7 +59,7 @@ pub(crate) fn build_libraries(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lints or documents all CUDA code, the model's too, by cargo with these arguments.
+/// Lints or documents all CUDA code, including the model's, with cargo and these arguments.
 pub(crate) fn with_features(arguments: &str) -> Result<()> {
     let folder = target_folder()?.join("emulated-gpu");
     let toolkit = make_toolkit(&folder)?;
@@ -75,7 +75,7 @@ pub(crate) fn with_features(arguments: &str) -> Result<()> {
     run(with(&mut cargo, &toolkit))
 }
 
-/// Runs the tests that a GPU host runs, here.
+/// Runs the GPU host's tests on this machine.
 pub(crate) fn test() -> Result<()> {
     let folder = target_folder()?.join("emulated-gpu");
     let libraries = folder.join("lib");
@@ -90,7 +90,7 @@ pub(crate) fn test() -> Result<()> {
     run(with(&mut tests, &toolkit))
 }
 
-/// With the toolkit and the wrapper around rustc in the environment.
+/// Sets the toolkit and the wrapper around rustc in the environment.
 fn with<'a>(command: &'a mut Command, toolkit: &Path) -> &'a mut Command {
     command
         .env("CUDA_HOME", toolkit)
@@ -100,7 +100,7 @@ fn with<'a>(command: &'a mut Command, toolkit: &Path) -> &'a mut Command {
         .env("RUSTC_WRAPPER", toolkit.join("bin/rustc"))
 }
 
-/// A toolkit that compiles nothing, for the tensor library's build; its folder.
+/// Creates a toolkit that compiles nothing, for building the tensor library; returns its folder.
 fn make_toolkit(folder: &Path) -> Result<PathBuf> {
     let toolkit = folder.join("toolkit");
     for inner in ["bin", "include", "lib/stubs", "lib64"] {
@@ -128,7 +128,7 @@ fn make(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))
 }
 
-/// Writes a program unless it is there: a newer file would rebuild what it built.
+/// Writes a program unless it exists unchanged, since a newer file would cause a rebuild.
 fn write_program(file: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|found| found == text) {
         return Ok(());

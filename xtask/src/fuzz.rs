@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: damaged files for every reader of files of others.
+//! `cargo xtask fuzz`: damaged files for every parser of foreign files.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // As tests are built, so that nothing is built twice.
+    // With the same settings as for tests, so that nothing is built twice.
     crate::cargo(&format!(
         "build --workspace --locked {} --bin fp-fuzz",
         crate::EMULATION

@@ -1,4 +1,4 @@
-//! That no file of tests is left out: with `autotests = false` Cargo builds only what
+//! Checks that no test file is omitted: with `autotests = false` Cargo builds only what
 //! `tests/main.rs` or the manifest names.
 
 use std::fs;

@@ -1,6 +1,6 @@
-//! What a record says of the machine that it was measured on.
+//! Description of the machine for records.
 
-/// The processor and how many of it there are.
+/// The processor's name and the number of processors.
 pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -29,18 +29,17 @@ pub(crate) fn machine() -> String {
     )
 }
 
-/// Runnable programs over the last minute, where the system says it.
+/// Load average over the last minute, if the system states it.
 pub(crate) fn load_average() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()
 }
 
-/// Seconds of processor time of all programs that this one started and that ended,
-/// where the system says it, in steps of a hundredth.
+/// CPU seconds of all ended child processes, in steps of a hundredth, if the system states them.
 pub(crate) fn children_cpu_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name before the last parenthesis may hold anything; the 14th and 15th fields
-    // after it are the children's ticks, of which Linux counts 100 a second.
+    // The name before the last parenthesis may contain anything; the 14th and 15th fields after it
+    // are the children's ticks, of which Linux counts 100 per second.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some((ticks()? + ticks()?) / 100.0)

@@ -104,30 +104,30 @@ fn demo() -> Result<()> {
     )
 }
 
-/// Also the CUDA kernels, in their emulation, by the host's C++ compiler.
+/// Includes the CUDA kernels in their emulation, compiled by the host's C++ compiler.
 const EMULATION: &str = "--features fp-kernels/emulation";
-/// What lints look at beside: code that tests don't run.
+/// Lints also cover the training benchmark, which tests don't run.
 const LINTED: &str = "--features fp-kernels/emulation,fp-benches/training";
 
-/// The test that mostly waits, for a cluster that it starts; it runs beside all others.
+/// A test that mostly waits for a cluster that it starts; it runs in parallel with the others.
 const CLUSTER_TEST: &str = "slurm::whatever_happens_to_tasks_the_bytes_are_the_same";
 
 fn test(hf: Option<HfEnvironment>) -> Result<()> {
-    // With the targets named, examples are not linked: lints have compiled them.
+    // With the targets named, examples are not linked; lints have compiled them.
     let test = format!("test --workspace --locked {EMULATION}");
     let all = format!("{test} --lib --bins --tests");
-    // Built first, so that what runs beside each other doesn't wait for builds.
+    // Built first, so that parallel commands don't wait for builds.
     cargo(&format!("{all} --no-run"))?;
     let of_cluster = format!("{test} --test integration -- {CLUSTER_TEST} --nocapture");
     let cluster = Beside::start(Command::new("cargo").args(of_cluster.split(' ')))?;
     let others = cargo(&format!("{all} -- --skip {CLUSTER_TEST}")).and_then(|()| {
-        // Documentation tests mostly compile, those in Python run.
+        // Documentation tests mostly compile, while those in Python run.
         let mut python = python::test(hf)?;
         let python = python.as_mut().map(Beside::start).transpose()?;
         let documented = cargo(&format!("{test} --doc"));
         documented.and(python.map_or(Ok(()), Beside::join))
     });
-    // Also after a failure: it stops the cluster that it started.
+    // Also after a failure, since it stops the cluster that it started.
     let ended = cluster.join();
     others.and(ended)
 }
@@ -141,7 +141,8 @@ fn ci(cuda: bool, hf: bool) -> Result<()> {
         if !cuda_setup::is_done() {
             cuda_setup::run_task(&cuda_setup::Args::default())?;
         }
-        // The CUDA code with everything else, once; the tests below build without it.
+        // The CUDA code is checked once, together with everything else; the tests below build
+        // without it.
         emulated_gpu::with_features(&format!("{lint} -- --deny warnings"))?;
         emulated_gpu::with_features(&doc)?;
     } else {
@@ -163,7 +164,7 @@ fn cargo(arguments: &str) -> Result<()> {
     run(Command::new("cargo").args(arguments.split(' ')))
 }
 
-/// A command at work beside what is started after it; what it prints is shown at its end.
+/// A command running in parallel with later ones; its output is shown when it ends.
 struct Beside {
     shown: String,
     output: JoinHandle<std::io::Result<Output>>,
@@ -186,7 +187,7 @@ impl Beside {
         })
     }
 
-    /// Waits for its end.
+    /// Waits for the command to end.
     fn join(self) -> Result<()> {
         let shown = self.shown;
         let output = self.output.join();
@@ -201,8 +202,8 @@ impl Beside {
     }
 }
 
-/// The root of the workspace that cargo started this in; checkouts may share a target
-/// folder, and with it this program.
+/// The root of the workspace in which cargo started this program; checkouts may share a target
+/// folder, and so this program.
 fn root() -> String {
     let package = std::env::var("CARGO_MANIFEST_DIR");
     let package = package.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
@@ -225,12 +226,12 @@ fn target_folder() -> Result<PathBuf> {
         .context("`cargo metadata` names no target folder")
 }
 
-/// The release build of the command.
+/// The release build of the command-line program.
 fn finepruner() -> Result<PathBuf> {
     Ok(target_folder()?.join("release/finepruner"))
 }
 
-/// Runs a command at the root of the workspace, showing it first.
+/// Prints a command and runs it at the root of the workspace.
 fn run(command: &mut Command) -> Result<()> {
     let root = root();
     eprintln!("$ {}", shown(command));

@@ -9,21 +9,21 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{EMULATION, cargo, root, run, target_folder};
 
-/// Builds wheels.
+/// The package that builds wheels.
 const MATURIN: &str = "maturin>=1.9,<2";
-/// What cargo builds of the package.
+/// The library that cargo builds for the package.
 const LIBRARY: &str = "libfinepruner_native.so";
-/// What the tests need, and what they check types with.
+/// Packages for running the tests and checking types.
 const TESTED_WITH: [&str; 3] = ["numpy", "pytest", "mypy"];
-/// What the tests of `finepruner.hf` need beside.
+/// Further packages for the tests of `finepruner.hf`.
 const HF_TESTED_WITH: [&str; 3] = ["torch", "transformers", "pillow"];
-/// For how many seconds packages are waited for: PyTorch has gigabytes.
+/// Seconds to wait for packages: PyTorch is several gigabytes.
 const PATIENCE: &str = "900";
-/// What `timeout` exits with when it has stopped its command.
+/// Exit code of `timeout` after stopping its command.
 const TIMED_OUT: i32 = 124;
-/// The largest wheel that is wanted, in bytes: people wait for it.
+/// Largest acceptable size of a wheel in bytes, to keep downloads short.
 const MOST_BYTES: u64 = 30_000_000;
-/// Of the shipped files, what the package has: folder and endings.
+/// Shipped files that the package includes: folder and file extensions.
 const SHIPPED: [(&str, &[&str]); 3] = [
     ("finepruner-tiny", &["json", "safetensors", "md"]),
     ("benchmark/select", &["json", "jsonl", "png"]),
@@ -50,7 +50,7 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
     let target = target_folder()?;
     let maturin = maturin(&args.python, &target.join("python/build"))?;
     let assets = Path::new(&root()).join("crates/fp-python/python/finepruner/assets");
-    // What an earlier version shipped is not shipped again.
+    // Files shipped by an earlier version are removed.
     if assets.exists() {
         fs::remove_dir_all(&assets).with_context(|| format!("can't empty {}", assets.display()))?;
     }
@@ -92,11 +92,11 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// PyTorch and transformers on their way into a virtual environment under target/.
+/// Installation of PyTorch and transformers into a virtual environment under target/.
 pub(crate) struct HfEnvironment(JoinHandle<Result<PathBuf>>);
 
 impl HfEnvironment {
-    /// Starts to fetch them, while other things are done.
+    /// Starts the installation in the background.
     pub(crate) fn fetch() -> Result<HfEnvironment> {
         let folder = target_folder()?.join("python/hf");
         let packages = [&TESTED_WITH[..], &HF_TESTED_WITH].concat();
@@ -104,7 +104,7 @@ impl HfEnvironment {
         Ok(HfEnvironment(std::thread::spawn(fetch)))
     }
 
-    /// The Python that has them; none, with a line that says why, where there isn't one.
+    /// The Python with these packages; `None`, with a line that says why, if there isn't one.
     pub(crate) fn python(self) -> Option<PathBuf> {
         match self.0.join() {
             Ok(Ok(folder)) => Some(folder.join("bin/python")),
@@ -117,13 +117,13 @@ impl HfEnvironment {
     }
 }
 
-/// The Python that was asked for.
+/// The requested Python.
 fn named_python() -> PathBuf {
     std::env::var_os("FINEPRUNER_PYTHON").map_or("python3".into(), PathBuf::from)
 }
 
-/// What runs the package's tests on the library that tests are built with, which this builds,
-/// where there is a Python for it; else none, with a line that says what is skipped.
+/// The command that runs the package's tests on the library that tests are built with, which this
+/// builds; `None`, with a line that says what is skipped, if there is no suitable Python.
 pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<Option<Command>> {
     let python = hf
         .and_then(HfEnvironment::python)
@@ -147,8 +147,8 @@ pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<Option<Command>> {
             }
         }
     };
-    // With tests, packages have the features that they had in the tests before this, so that
-    // nothing is built twice.
+    // With tests, packages have the same features as in the preceding tests, so that nothing is
+    // built twice.
     cargo(&format!(
         "build --workspace --lib --tests --locked {EMULATION}"
     ))?;
@@ -165,7 +165,7 @@ pub(crate) fn test(hf: Option<HfEnvironment>) -> Result<Option<Command>> {
     Ok(Some(pytest(&python, Some(&package))))
 }
 
-/// Why `python` can't run the tests.
+/// Why `python` can't run the tests; `None` if it can.
 fn why_not(python: &Path) -> Option<String> {
     let asked = "import sys; sys.exit(sys.version_info < (3, 10))";
     let output = Command::new(python).args(["-c", asked]).output();
@@ -188,7 +188,7 @@ fn has(python: &Path, modules: &[&str]) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// The maturin that there is, or one of PyPI's in a virtual environment.
+/// The installed maturin, or one from PyPI in a virtual environment.
 fn maturin(python: &Path, folder: &Path) -> Result<PathBuf> {
     let found = Command::new("maturin").arg("--version").output();
     if found.is_ok_and(|output| output.status.success()) {
@@ -235,7 +235,7 @@ fn environment(python: &Path, folder: &Path, packages: &[&str]) -> Result<PathBu
     Ok(folder.to_owned())
 }
 
-/// Tests and examples, on the package in `package` or the one that is installed.
+/// Runs tests and examples with the package in `package` or the installed one.
 fn pytest(python: &Path, package: Option<&Path>) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
@@ -248,7 +248,7 @@ fn pytest(python: &Path, package: Option<&Path>) -> Command {
     command
 }
 
-/// Copies the files of a folder that have one of these endings, and what lies below it.
+/// Copies the files of a folder and its subfolders that have one of these extensions.
 fn copy(from: &Path, to: &Path, endings: &[&str]) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("can't make {}", to.display()))?;
     let entries = fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))?;
@@ -272,7 +272,7 @@ fn copy(from: &Path, to: &Path, endings: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The wheel that was written last.
+/// The most recently written wheel.
 fn newest(folder: &Path) -> Result<PathBuf> {
     let mut wheels = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,5 +1,5 @@
-//! `cargo xtask testbed`: is the embedded model and benchmark one on which pruning can
-//! be studied?
+//! `cargo xtask testbed`: checks whether pruning can be studied on the embedded model and
+//! benchmark.
 
 use anyhow::{Context, Result, ensure};
 use clap::Args as ClapArgs;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     flags: Vec<String>,
 }
 
-/// One demand on the testbed.
+/// One requirement of the testbed.
 struct Demand {
     what: String,
     value: f64,
@@ -114,7 +114,7 @@ fn at_least(what: &str, value: f64, bound: f64) -> Demand {
     }
 }
 
-/// What the oracle loses on questions whose evidence fits into its budget, in points.
+/// The oracle's loss on questions whose evidence fits its budget, in percentage points.
 fn oracle_loss(vanilla: &Value, oracle: &Value) -> Result<f64> {
     let kept = oracle["mean_kept"].as_f64().context("no kept tokens")?;
     let by = "size of the evidence";

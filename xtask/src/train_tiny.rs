@@ -1,4 +1,4 @@
-//! `cargo xtask train-tiny`: the embedded model, from nothing.
+//! `cargo xtask train-tiny`: trains the embedded model from scratch.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::{cargo, run};
 
 /// Families and weights of the questions that the model is trained on.
 const MIXTURE: &str = "attribute=3,existence=2,paired=1,glyph=2,chain=7";
-/// The same for scenes of three or four objects, which come first.
+/// The same for scenes of three or four objects, which are used first.
 const EASY_MIXTURE: &str = "attribute=3,glyph=3,chain=4";
 
 /// The same for scenes on which chains of look-ups are learned.
@@ -83,14 +83,14 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
             &[common.as_slice(), &rest].concat(),
         )?;
     }
-    // Every family, for the words of all of them.
+    // Every family, so that the vocabulary has the words of all of them.
     let words = ["--images", "2000", "--questions-per-image", "12"];
     generate(&data.join("words"), "validation", &words)?;
 
     train(args, &data)
 }
 
-/// Trains all stages on the sets in `data` and writes the model.
+/// Trains all stages on the datasets in `data` and writes the model.
 fn train(args: &Args, data: &Path) -> Result<()> {
     let [vision, decoder, chains] =
         ["vision.pt", "decoder.pt", "chains.pt"].map(|name| args.work.join(name));
@@ -129,7 +129,7 @@ fn train(args: &Args, data: &Path) -> Result<()> {
     python(args, "curves.py", &[output])
 }
 
-/// Draws a set of scenes, unless it is there: `meta.json` is written last.
+/// Generates a set of scenes unless it exists: `meta.json` is written last.
 fn generate(dir: &Path, split: &str, flags: &[&str]) -> Result<()> {
     if dir.join("meta.json").exists() {
         return Ok(());

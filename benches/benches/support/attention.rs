@@ -1,4 +1,4 @@
-//! The last token's attention from queries and keys of a layer.
+//! The last token's attention, computed from a layer's queries and keys.
 
 use cudarc::driver::{CudaSlice, CudaStream};
 use fp_kernels::cuda::{
@@ -8,11 +8,11 @@ use half::bf16;
 
 use super::{Gpu, HEAD_DIM, Outcome, SYSTEM, TEXT};
 
-/// Queries, keys and what comes of them.
+/// Queries, keys and the resulting attention.
 pub(crate) struct Attended {
     heads: Heads,
     queries: CudaSlice<bf16>,
-    /// As often as it takes to exceed the level-2 cache.
+    /// Enough copies to exceed the level-2 cache.
     keys: CudaSlice<bf16>,
     num_rounds: usize,
     row_positions: CudaSlice<u32>,
@@ -21,7 +21,7 @@ pub(crate) struct Attended {
 }
 
 impl Attended {
-    /// For as many of the samples as memory is set aside for.
+    /// Buffers for as many samples as the memory limit allows.
     pub(crate) fn new(gpu: &Gpu, shape: &ScoreShape) -> Outcome<Attended> {
         let stream = &gpu.stream;
         let sequence_len = SYSTEM + shape.num_image_tokens + TEXT;

@@ -1,4 +1,4 @@
-//! The kernels on one workload, with inputs in rotation.
+//! The kernels on one workload, with rotating inputs.
 
 use cudarc::driver::CudaSlice;
 use cudarc::driver::CudaView;
@@ -17,26 +17,27 @@ use super::attention::Attended;
 use super::gather::Gathered;
 use super::{Gpu, Outcome};
 
-/// What is timed.
+/// A kernel to time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kernel {
     AttentionRows,
     HeadScore,
     CompareHeads,
     Select,
-    /// By the path that the kernel chooses.
+    /// By the path that the kernel chooses itself.
     Fused,
-    /// In one launch of clusters, and in two launches, whatever it would choose.
+    /// By a fixed path: one launch of clusters, or two launches.
     FusedCluster,
     FusedTwo,
     GatherTokens,
-    /// CUB's sort of the same rows, which every order statistic could start from.
+    /// CUB's sort of the same rows, the basis for an alternative computation of all order
+    /// statistics.
     #[cfg(feature = "peers")]
     SegmentedSort,
 }
 
 impl Kernel {
-    /// How the two steps are launched, where it is both of them.
+    /// How the two steps are launched, for the fused kernels.
     fn path(self) -> FusedPath {
         match self {
             Kernel::FusedCluster => FusedPath::Cluster,
@@ -45,7 +46,7 @@ impl Kernel {
         }
     }
 
-    /// Whether a device or a size may not have it, which is then no error.
+    /// Whether a device or a size may not support it, which is no error then.
     pub(crate) fn is_optional(self) -> bool {
         self == Kernel::FusedCluster
     }
@@ -96,7 +97,7 @@ const COMPARISONS: [Strategy; 3] = [
     Strategy::Hierarchical,
 ];
 
-/// Inputs of one workload in rotation, and the outputs of every kernel.
+/// Rotating inputs of one workload, and the outputs of all kernels.
 pub(crate) struct Bench {
     shape: ScoreShape,
     num_selected_heads: usize,
@@ -156,14 +157,14 @@ impl Bench {
             comparisons,
             inputs,
         };
-        // The gather needs tokens that were kept, select needs scores.
+        // The gather needs kept tokens, and selecting needs scores.
         bench.launch(gpu, Kernel::Fused, 0)?;
         bench.check(gpu)?;
         Ok(bench)
     }
 
-    /// Scores and selects as programs do it, from attention on the device to selections on
-    /// the host: allocation, launches, the copy and the wait.
+    /// Scores and selects as a program does, from attention on the device to selections on the
+    /// host: allocation, launches, the copy and the wait.
     pub(crate) fn score_and_read(&self, gpu: &Gpu, options: &SelectOptions, index: u64) -> Outcome {
         let attention = self.inputs[index as usize % self.inputs.len()].as_view();
         let chosen = score_batch(
@@ -181,7 +182,7 @@ impl Bench {
         self.inputs.len()
     }
 
-    /// Waits, and tells what a kernel found wrong.
+    /// Waits, and returns the error that a kernel reported, if any.
     pub(crate) fn check(&self, gpu: &Gpu) -> Outcome {
         Ok(self.error.check(&gpu.stream, "the benchmark")?)
     }

@@ -1,4 +1,4 @@
-//! The hidden states of what stays.
+//! The hidden states of kept tokens.
 
 use cudarc::driver::{CudaSlice, CudaStream, CudaView};
 use fp_kernels::cuda::{self, ErrorWord, GatherTokens, ScoreShape, Sequence};
@@ -6,18 +6,18 @@ use half::bf16;
 
 use super::{Gpu, HIDDEN, Outcome, SYSTEM, TEXT};
 
-/// Hidden states of whole sequences, and of what stays of them.
+/// Hidden states of whole sequences, and of their kept tokens.
 pub(crate) struct Gathered {
     sequence: Sequence,
     batch_size: usize,
-    /// As often as it takes to exceed the level-2 cache.
+    /// Enough copies to exceed the level-2 cache.
     hidden: CudaSlice<bf16>,
     num_rounds: usize,
     gathered: CudaSlice<bf16>,
 }
 
 impl Gathered {
-    /// For as many of the samples as memory is set aside for.
+    /// Buffers for as many samples as the memory limit allows.
     pub(crate) fn new(gpu: &Gpu, shape: &ScoreShape, num_kept_tokens: usize) -> Outcome<Gathered> {
         let sequence = Sequence {
             num_system: SYSTEM,
@@ -42,7 +42,7 @@ impl Gathered {
         })
     }
 
-    /// By the first of the kept tokens: ascending, one run per sample.
+    /// Gathers by the first kept tokens, which are ascending: one run per sample.
     pub(crate) fn launch(
         &mut self,
         stream: &CudaStream,

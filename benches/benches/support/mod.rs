@@ -1,4 +1,4 @@
-//! The GPU's benchmarks: its clock, its cache, what is launched.
+//! Support for the GPU's benchmarks: clock, cache, and launches.
 
 mod attention;
 mod bench;
@@ -17,28 +17,28 @@ pub(crate) use bench::{Bench, Kernel};
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Hidden size of the rows that are gathered, in 2-byte values.
+/// Hidden size of the gathered rows, in 2-byte values.
 const HIDDEN: usize = 4096;
-/// Values of a head's query or key.
+/// Size of a head's query or key, in values.
 const HEAD_DIM: usize = 128;
 /// Tokens before and after the image.
 const SYSTEM: usize = 35;
 const TEXT: usize = 27;
-/// No more than this is gathered from, or attended to, in bytes.
+/// Largest size in bytes of a buffer to gather from or attend to.
 const MAX_BYTES: usize = 8 << 30;
-/// Share of what is free that one of them may have: each takes two such buffers, so that
-/// the second is not in the cache, and room is left for what comes of them.
+/// Fraction (one over this) of the free memory for one such buffer: each benchmark needs two, so
+/// that the second isn't in the cache, and memory for results must remain.
 const SHARE_OF_FREE: usize = 8;
 
 /// The first GPU.
 pub(crate) struct Gpu {
     pub(crate) stream: Arc<CudaStream>,
-    /// What one buffer of hidden states or keys may have at most, in bytes.
+    /// Largest size in bytes of one buffer of hidden states or keys.
     pub(crate) most_bytes: usize,
 }
 
 impl Gpu {
-    /// None where there is no driver.
+    /// `None` if there is no driver.
     pub(crate) fn open() -> Outcome<Option<Gpu>> {
         if !cuda::is_driver_present() {
             return Ok(None);
@@ -46,18 +46,18 @@ impl Gpu {
         let stream = cuda::only_stream(0)?;
         let (free, _) = stream.context().mem_get_info()?;
         let most_bytes = MAX_BYTES.min(free / SHARE_OF_FREE);
-        // The summary reads this.
+        // The summary parses this line.
         eprintln!("buffers of up to {most_bytes} bytes");
         Ok(Some(Gpu { stream, most_bytes }))
     }
 
-    /// Whether the device is the host: no figure is worth anything then, and large
-    /// workloads would take hours.
+    /// Whether the device is the emulating host: its timings are meaningless, and large workloads
+    /// would take hours.
     pub(crate) fn is_emulated(&self) -> Outcome<bool> {
         Ok(self.stream.context().name()?.starts_with("emulated"))
     }
 
-    /// How many inputs of so many bytes are more than twice the level-2 cache.
+    /// Number of inputs of `bytes` bytes that exceed twice the level-2 cache.
     pub(crate) fn copies(&self, bytes: usize) -> Outcome<usize> {
         let cache = self.stream.context();
         let cache = cache.attribute(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
@@ -77,7 +77,7 @@ impl Gpu {
                 f64::from(start.elapsed_ms(&end)?) / 1e3,
             ))
         };
-        // Criterion's closure can't fail; a GPU that does ends the benchmark.
+        // Criterion's closure can't return an error; a failing GPU ends the benchmark.
         match run() {
             Ok(taken) => taken,
             Err(error) => panic!("the GPU failed: {error}"),

@@ -1,5 +1,5 @@
-//! Times the nine strategies on every workload and leaves inputs and outcomes
-//! for a peer: `score-timings DIR` writes `inputs.safetensors` and `finepruner.json`.
+//! Times the nine strategies on every workload and writes inputs and results for comparison with a
+//! peer: `score-timings DIR` writes `inputs.safetensors` and `finepruner.json`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -88,10 +88,10 @@ fn record(workload: &Workload, attention: &[f32]) -> Result<Value> {
     }))
 }
 
-/// What a peer's outcome is compared with, where no near-tie decided.
+/// The result to compare with a peer's, unless a near-tie decided it.
 fn kept(selection: &Selection) -> Value {
     let cuts = [selection.audit.head_cut, selection.audit.token_cut];
-    // A peer in f32 can't order what differs by less than its rounding.
+    // A peer in f32 can't order scores that differ by less than its rounding.
     let is_sharp = cuts
         .iter()
         .flatten()

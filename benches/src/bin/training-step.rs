@@ -1,6 +1,6 @@
-//! Times a training step of decoder layers with the tensor library's own autograd, at
-//! the shapes that the embedded model is trained at: `training-step [STEPS]` prints
-//! JSON. `benches/peers/training_step.py` times the same in PyTorch.
+//! Times a training step of decoder layers with the tensor library's own autograd, in the shapes of
+//! the embedded model's training: `training-step [STEPS]` prints JSON.
+//! `benches/peers/training_step.py` times the same in PyTorch.
 
 use std::time::Instant;
 
@@ -77,7 +77,7 @@ fn main() -> Result<()> {
         anyhow::ensure!(gradients.get(layers[0].down.as_tensor()).is_some());
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    // The first step warms up.
+    // The first step is a warm-up.
     times.remove(0);
     times.sort_by(f64::total_cmp);
     println!(

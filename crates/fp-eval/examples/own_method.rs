@@ -1,4 +1,4 @@
-//! A study with a pruning method of one's own, registered from outside.
+//! A study with a custom pruning method, registered from outside the crate.
 //!
 //! `cargo run --release --package fp-eval --example own_method`
 
@@ -9,7 +9,7 @@ use fp_scoring::{
     Evidence, MethodCard, MethodRegistry, OneStage, SelectError, Selected, Selector, TokenSelection,
 };
 
-/// The tokens nearest to the middle of the image.
+/// Keeps the tokens nearest to the centre of the image.
 #[derive(Debug)]
 struct Centre;
 

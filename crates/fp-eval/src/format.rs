@@ -1,16 +1,16 @@
-//! Numbers as reports write them.
+//! Number formats of reports.
 
-/// 0 to 1 as percent with one digit, such as `71.2`.
+/// A share from 0 to 1 as percent with one digit, such as `71.2`.
 pub fn percent(share: f64) -> String {
     fixed(100.0 * share, 1)
 }
 
-/// A difference of scores in percentage points, without its sign.
+/// A difference of scores in percentage points, without sign.
 pub fn points(difference: f64) -> String {
     fixed((100.0 * difference).abs(), 1)
 }
 
-/// A difference of scores in percentage points, always with a sign; 0 has none.
+/// A difference of scores in percentage points, with a sign unless it is 0.
 pub fn signed_points(difference: f64) -> String {
     signed(100.0 * difference, 1)
 }
@@ -22,7 +22,7 @@ pub fn interval_points(interval: [f64; 2], confidence: f64) -> String {
     format!("{} % interval {low} to {high}", level(confidence))
 }
 
-/// A confidence as whole percent where it is one.
+/// A confidence level in percent, without decimals if it is whole.
 pub fn level(confidence: f64) -> String {
     let text = format!("{:.1}", 100.0 * confidence);
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
@@ -50,7 +50,7 @@ pub fn p_number(p: f64) -> String {
     }
 }
 
-/// A number with a sign, as typography has it.
+/// A number with a sign; negative ones with the typographic minus.
 pub fn signed(value: f64, digits: usize) -> String {
     let text = fixed(value, digits);
     if value > 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
@@ -60,7 +60,7 @@ pub fn signed(value: f64, digits: usize) -> String {
     }
 }
 
-/// A number with that many digits after the point; never a negative zero.
+/// A number with `digits` decimals; never a negative zero.
 pub fn fixed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     match text.strip_prefix('-') {
@@ -109,7 +109,7 @@ pub fn counted(count: usize, noun: &str) -> String {
     }
 }
 
-/// Names as a list with `and`.
+/// Joins names into a list with `and`.
 pub fn listed(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),

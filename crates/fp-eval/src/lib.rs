@@ -1,11 +1,10 @@
-//! Studies, and what pruning saves.
+//! Studies, and measurements of what pruning saves.
 //!
-//! A [`study::StudyConfig`] and a model's shape make a [`study::Grid`] of cells;
-//! [`study::run()`] answers every question under every cell and appends one record per
-//! question to a run's folder, from which everything that is reported follows. The same
-//! configuration gives the same bytes, whatever the number of threads, the batch size, the
-//! engine, interruptions and shards. [`efficiency`] measures time and memory beside what
-//! counting predicts.
+//! A [`study::StudyConfig`] and a model's shape make a [`study::Grid`] of cells; [`study::run()`]
+//! answers every question under every cell and appends one record per question to a run's folder,
+//! from which all reports are made. The same configuration gives the same bytes for any number of
+//! threads, batch size, engine, interruptions and shards. [`efficiency`] measures time and memory
+//! and compares them with counted costs.
 //!
 //! ```
 //! use fp_eval::study::{Grid, ModelShape, StudyConfig};

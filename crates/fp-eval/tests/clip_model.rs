@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::study_support::{World, records, run};
 use tiny::TinyClip;
 
-/// CDPruner that keeps four tokens.
+/// A registry with CDPruner set to keep four tokens.
 fn registry() -> Arc<MethodRegistry> {
     let method = published_method("cdpruner").unwrap();
     let given = [("keep".to_owned(), "4".to_owned())];
@@ -106,7 +106,7 @@ fn another_clip_model_is_another_run() {
     parts.write(&clip);
     let folder = world.path("run");
     run(&config(&world, Some(&clip)), &options(&folder)).unwrap();
-    // Where it lies is of no account.
+    // The folder's location doesn't matter.
     let moved = world.path("moved");
     parts.write(&moved);
     run(&config(&world, Some(&moved)), &options(&folder)).unwrap();

@@ -1,4 +1,4 @@
-//! Studies on models whose images become different numbers of tokens.
+//! Studies on models whose images have varying numbers of tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ fn both_engines_agree_on_every_family() {
     }
 }
 
-/// How much of a cell of `[columns, rows]` over an image one box covers.
+/// The share of each cell of `[columns, rows]` over an image that one box covers.
 fn covered(
     [width, height]: [usize; 2],
     [columns, rows]: [usize; 2],
@@ -96,7 +96,7 @@ fn kept(record: &SampleRecord, cell: usize) -> Vec<usize> {
     run.seen.last_tokens().unwrap().to_vec()
 }
 
-/// Boxes on each image's own grid: what is recorded of them, and the oracle.
+/// Boxes on each image's own grid: recorded measures, and the oracle.
 #[test]
 fn evidence_lies_on_each_images_own_grid() {
     for family in ["qwen2_vl", "qwen2_5_vl"] {
@@ -125,7 +125,7 @@ fn evidence_lies_on_each_images_own_grid() {
             assert_eq!(grid.area, [0.0, 0.0, size[0] as f64, size[1] as f64]);
             wide += usize::from(grid.columns > grid.rows);
             tall += usize::from(grid.columns < grid.rows);
-            // Methods that need the grid, or whose authors number tokens anew.
+            // Methods that need the grid, or whose authors renumber positions.
             for name in ["pool", "downsample", "divprune", "pyramiddrop"] {
                 let cell = &record.cells[cell(name)];
                 assert!(cell.run.is_some(), "{family} {name}: {cell:?}");
@@ -163,7 +163,7 @@ fn evidence_lies_on_each_images_own_grid() {
     }
 }
 
-/// The whole image's grid and that of the tiles, whose ends of rows are no cells.
+/// The whole image's grid and that of the tiles, whose row ends aren't cells.
 #[test]
 fn evidence_lies_on_both_grids_of_tiles() {
     let world = World::new();
@@ -214,7 +214,7 @@ fn methods_that_a_tower_does_not_allow_are_refused_before_the_run() {
     for part in ["holov", "class token", "vispruner", "form whole crops"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // A study of methods has by default those that are left.
+    // By default, a study of methods has all methods that the model allows.
     let mut config = config(
         &world,
         "qwen2_5_vl",
@@ -232,8 +232,8 @@ fn methods_that_a_tower_does_not_allow_are_refused_before_the_run() {
     assert!(has("divprune") && has("dart") && !has("fastervlm") && !has("hiprune"));
 }
 
-/// One square of LLaVA-OneVision, as `image_aspect` asks for it: VisPruner by the mean over rows,
-/// HiPrune as it is.
+/// One square of LLaVA-OneVision, as with `image_aspect`: VisPruner uses the mean over rows,
+/// HiPrune is unchanged.
 #[test]
 fn squares_of_a_tower_without_a_class_token() {
     let world = World::new();

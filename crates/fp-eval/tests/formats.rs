@@ -1,5 +1,5 @@
-//! Number formats of a study on the CPU: what a run records of them, and under which others
-//! it goes on.
+//! Number formats of a study on the CPU: what a run records about them, and with which others it
+//! can be resumed.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn run(config: &StudyConfig, folder: &Path, accept_changes: bool) -> Result<(), 
         .map_err(|error| fp_scoring::error_text(&error))
 }
 
-/// Writes `value` to a place in a run's description.
+/// Writes `value` at a place in a run's specification.
 fn change(folder: &Path, pointer: &str, value: Value) {
     let path = folder.join("run.json");
     let mut spec: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -42,7 +42,7 @@ fn a_run_goes_on_only_where_products_are_rounded_alike() {
         ("f32", "f32")
     );
 
-    // Another instruction set that rounds alike is the same run.
+    // Another instruction set with the same rounding is the same run.
     change(&folder, "/model/products/instructions", json!("avx9"));
     run(&config, &folder, false).unwrap();
 
@@ -88,7 +88,7 @@ fn formats_are_part_of_the_configuration_and_recorded() {
         (products.activations.as_str(), products.kv_cache.as_str()),
         ("bf16", "bf16")
     );
-    // The same samples, answered by a model that rounds.
+    // The same samples, answered by a model with rounding.
     let ids = |folder: &Path| -> Vec<String> {
         let records = read_records(folder).unwrap();
         records.into_iter().map(|record| record.id).collect()

@@ -22,7 +22,7 @@ fn config(world: &World) -> StudyConfig {
     }
 }
 
-/// Mean scores of heads, sample by sample with the library of the model.
+/// Mean scores of heads, computed sample by sample with the library.
 fn naive_means(world: &World, entry: &fp_eval::study::StaticRanking) -> Vec<f64> {
     let opened = OpenedCheckpoint::open(world.model(), None).unwrap();
     let tokenizer = opened.tokenizer().unwrap();
@@ -88,7 +88,7 @@ fn heads_are_ranked_by_their_mean_score_on_the_half_to_choose_by() {
     run(&config(&world), &RunOptions::new(&folder)).unwrap();
     let heads = read(&folder);
     assert_eq!((heads.halves, heads.num_failed), (Halves::ByImageHash, 0));
-    // Five strategies at two numbers of heads.
+    // Five strategies with two numbers of heads.
     assert_eq!(heads.rankings.len(), 10);
     for entry in &heads.rankings {
         let means = naive_means(&world, entry);
@@ -101,7 +101,7 @@ fn heads_are_ranked_by_their_mean_score_on_the_half_to_choose_by() {
         order.sort_unstable();
         assert_eq!(entry.heads, order);
     }
-    // Where a sample's own heads are the static ones, the same tokens are kept.
+    // If a sample's own heads equal the static ones, the same tokens are kept.
     let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
     let mut num_alike = 0;
     for (at, cell) in spec.grid.cells.iter().enumerate() {
@@ -160,7 +160,7 @@ fn resumed_runs_and_shards_answer_by_the_same_heads() {
     assert!(records(&merged) == records(&whole));
     assert_eq!(read(&merged), read(&whole));
 
-    // A run that was cut off goes on by the heads that it has, and not without them.
+    // An interrupted run resumes with its stored heads, and not without them.
     let expected = records(&whole);
     let lines: Vec<&[u8]> = expected.split_inclusive(|byte| *byte == b'\n').collect();
     set_lines(&whole, lines[..5].concat());

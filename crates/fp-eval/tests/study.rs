@@ -19,14 +19,15 @@ fn a_record_holds_what_the_grid_asks_for() {
     let folder = world.path("run");
     run(&world.study_a(), &RunOptions::new(&folder)).unwrap();
     let spec = read_spec(&folder).unwrap();
-    // 5 strategies × 2 h, FastV, 3 seeds, grid, oracle: by 2 budgets; and 3 without one.
+    // 5 strategies × 2 h, FastV, 3 seeds, grid, oracle: with 2 budgets each; and 3 cells without
+    // one.
     assert_eq!(spec.grid.cells.len(), (10 + 1 + 3 + 1 + 1) * 2 + 3);
     assert!(spec.grid.position("variance+last_token/h4/R6").is_some());
     let kept: Vec<_> = spec.grid.budgets.iter().map(|budget| budget.kept).collect();
     assert_eq!(kept, [Some(6), Some(2)]);
 
     let records = read_records(&folder).unwrap();
-    // Image by image, each where its first question stands.
+    // Image by image, in the order of their first questions.
     let order: Vec<usize> = records.iter().map(|record| record.index).collect();
     assert_eq!(order, [0, 2, 8, 1, 5, 11, 3, 10, 4, 9, 6, 7]);
     for record in &records {
@@ -85,7 +86,7 @@ fn check_cell(record: &SampleRecord, index: usize, method: &Method, kept: Option
     }
 }
 
-/// Copies a run's folder with its records cut off after `len` bytes.
+/// Copies a run's folder with its records truncated to `len` bytes.
 fn killed(from: &Path, to: &Path, len: usize) {
     std::fs::create_dir(to).unwrap();
     std::fs::copy(from.join("run.json"), to.join("run.json")).unwrap();
@@ -120,7 +121,7 @@ fn a_run_cut_off_anywhere_goes_on_to_the_same_end() {
         assert_eq!(summary.num_resumed, expected, "cut off at {point}");
         assert!(records(&again) == whole, "cut off at {point}");
         assert!(blocks(&again) == blocks(&folder), "cut off at {point}");
-        // What recording took by the clock is told of every job, over all starts.
+        // The wall-clock time of recording is stored for every job, over all starts.
         let timings = read_timings(&again).unwrap();
         let wall: Option<f64> = timings.iter().map(|timing| timing.wall).sum();
         assert!(wall.is_some_and(|wall| wall <= summary.seconds));
@@ -135,7 +136,7 @@ fn a_run_that_is_asked_to_stop_is_resumed_to_the_same_end() {
     run(&config, &RunOptions::new(&folder)).unwrap();
     let whole = records(&folder);
     for engine in Engine::ALL {
-        // Before the first answer, and wherever the progress says so.
+        // Before the first answer, and at various points of progress.
         for stop_at in [0, 1, 5] {
             let again = world.path(&format!("stopped_{}_{stop_at}", engine.name()));
             let options = RunOptions {
@@ -155,7 +156,7 @@ fn a_run_that_is_asked_to_stop_is_resumed_to_the_same_end() {
                     assert!(done >= stop_at, "{done}");
                     assert!(stop_at > 0 || done == 0, "{done}");
                 }
-                // What was asked for when all was answered comes too late.
+                // A stop requested after all samples were answered has no effect.
                 other => assert_eq!((other.unwrap().num_samples, num_lines), (12, 12)),
             }
             assert!(whole.starts_with(&recorded));
@@ -256,7 +257,7 @@ fn a_run_started_otherwise_is_refused() {
         "{message}"
     );
 
-    // Accepted, and noted.
+    // Accepted and recorded.
     let accepting = RunOptions {
         accept_changes: true,
         ..RunOptions::new(&folder)
@@ -267,7 +268,7 @@ fn a_run_started_otherwise_is_refused() {
     std::fs::write(&file, before).unwrap();
     run(&config, &accepting).unwrap();
 
-    // Other cells can't go into the same records.
+    // Records with other cells can't be added to the same run.
     let mut other = config;
     other.controls.set("oracle", false).unwrap();
     let message = fp_scoring::error_text(&run(&other, &accepting).unwrap_err());
@@ -285,7 +286,7 @@ fn a_limited_run_keeps_its_samples() {
     let records = read_records(&folder).unwrap();
     let images: std::collections::BTreeSet<_> = records.iter().map(|r| &r.image_id).collect();
     assert_eq!(images.len(), 5, "one question an image");
-    // The same command resumes it, and has nothing left to do.
+    // The same command resumes it, and nothing remains to be done.
     assert_eq!(
         run(&config, &RunOptions::new(&folder)).unwrap().num_resumed,
         5
@@ -297,7 +298,7 @@ fn a_limited_run_keeps_its_samples() {
     let refused =
         |config: &StudyConfig, options: &RunOptions| run(config, options).unwrap_err().to_string();
 
-    // Another seed chooses other samples, which can't go into the same records.
+    // Another seed chooses other samples, which can't be added to the same records.
     let mut other = config.clone();
     other.seed = 1;
     let message = refused(&other, &RunOptions::new(&folder));
@@ -314,7 +315,7 @@ fn a_limited_run_keeps_its_samples() {
         "{message}"
     );
 
-    // A run of before, of the first lines, has no record of a subset.
+    // A run of an earlier version, on the first lines, has no record of a subset.
     let path = folder.join("run.json");
     let mut spec: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(
@@ -337,7 +338,7 @@ fn a_limited_run_keeps_its_samples() {
         "{message}"
     );
 
-    // A limit of everything is no limit.
+    // A limit that excludes nothing is no limit.
     config.limit = Some(12);
     let whole = world.path("whole");
     run(&config, &RunOptions::new(&whole)).unwrap();
@@ -422,7 +423,7 @@ fn a_sample_that_fails_is_a_counted_record() {
         .collect();
     assert_eq!(failed.len(), 3);
     assert!(failed.iter().all(|record| record.image == "images/1.png"));
-    // The whole cause, and the file once.
+    // The whole cause is given, with the file named once.
     let error = failed[0].error.as_ref().unwrap();
     assert!(error.contains("not an image in a known format"), "{error}");
     assert_eq!(error.matches("images/1.png").count(), 1, "{error}");
@@ -442,7 +443,7 @@ fn pieces_merged_in_any_order_are_the_whole() {
             ..RunOptions::new(&shard)
         };
         run(&config, &options).unwrap();
-        // A shard is resumed as that shard alone.
+        // A shard can be resumed only as that shard.
         let message = run(&config, &RunOptions::new(&shard))
             .unwrap_err()
             .to_string();
@@ -462,11 +463,11 @@ fn pieces_merged_in_any_order_are_the_whole() {
         assert_eq!(merge(&merged, &shards).unwrap(), 12);
         assert!(records(&merged) == records(&folder), "{name}");
         assert!(blocks(&merged) == blocks(&folder), "{name}");
-        // And it is a run like any other.
+        // The merged run is like any other.
         let summary = run(&config, &RunOptions::new(&merged)).unwrap();
         assert_eq!(summary.num_resumed, 12);
     }
-    // The whole with a shard of itself changes nothing.
+    // Merging the whole run with one of its shards changes nothing.
     let twice = world.path("twice");
     merge(&twice, &[shards[1].clone(), folder.clone()]).unwrap();
     assert!(records(&twice) == records(&folder));
@@ -542,7 +543,7 @@ fn cells_are_what_their_records_say() {
     assert!((pruned.average_visual_tokens - 56.0 / 6.0).abs() < 1e-12);
     assert!(pruned.sequence_ratio < 1.0 && pruned.scoring_macs > 0.0);
     assert_eq!(find("uniform_grid/R6").costs[0].scoring_macs, 0.0);
-    // Dropping everything after K, and leaving the image out, have their costs too.
+    // Dropping all image tokens after K, and using no image, have costs too.
     let dropped = find("drop_all").costs[0];
     assert!((dropped.average_visual_tokens - 2.0 * 16.0 / 6.0).abs() < 1e-12);
     assert_eq!(find("no_image").costs[0].visual_macs, 0.0);
@@ -577,7 +578,7 @@ fn lines(folder: &Path) -> usize {
     records.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// A copy of a run with its first records alone.
+/// A copy of a run with only its first records.
 fn copy_run(from: &Path, to: &Path, num_records: usize) {
     std::fs::create_dir(to).unwrap();
     std::fs::copy(from.join("run.json"), to.join("run.json")).unwrap();
@@ -587,7 +588,7 @@ fn copy_run(from: &Path, to: &Path, num_records: usize) {
     set_lines(to, kept);
 }
 
-/// Shards that an earlier version began hold other images.
+/// Shards started by an earlier version hold other images.
 #[test]
 fn pieces_by_another_rule_are_neither_resumed_nor_merged() {
     let world = World::new();
@@ -620,7 +621,7 @@ fn pieces_by_another_rule_are_neither_resumed_nor_merged() {
     assert!(message.contains("by another rule"), "{message}");
 }
 
-/// Jobs at hand are finished, no other is begun, and the next start goes on.
+/// Current jobs are finished, no further ones are started, and the next start continues.
 #[test]
 fn a_run_that_winds_down_records_what_it_began() {
     let world = World::new();
@@ -649,7 +650,7 @@ fn a_run_that_winds_down_records_what_it_began() {
     assert!(records(&folder) == records(&whole));
 }
 
-/// Makes a run one of the format in which all records are lines.
+/// Converts a run to the format in which all records are lines.
 fn make_old(folder: &Path, num_records: usize) {
     let lines = records(folder);
     let lines = lines.split_inclusive(|byte| *byte == b'\n');
@@ -685,7 +686,7 @@ fn runs_of_the_format_with_lines_are_read_resumed_and_merged() {
         assert!(blocks(&old) == blocks(&whole));
         assert_eq!(read_spec(&old).unwrap().format, FORMAT);
     }
-    // Shards of either format are one run of this one.
+    // Shards in either format merge into one run of the current format.
     let mut shards = Vec::new();
     for index in 1..=2 {
         let shard = world.path(&format!("old_shard_{index}"));
@@ -701,7 +702,7 @@ fn runs_of_the_format_with_lines_are_read_resumed_and_merged() {
     merge(&merged, &shards).unwrap();
     assert!(blocks(&merged) == blocks(&whole));
     assert_eq!(read_spec(&merged).unwrap().format, FORMAT);
-    // A version that nobody knows yet.
+    // A version that doesn't exist yet.
     let path = whole.join("run.json");
     let text = std::fs::read_to_string(&path).unwrap();
     let newer = format!("\"format\": {}", FORMAT + 1);

@@ -48,7 +48,7 @@ fn the_shipped_files_follow_schema_and_code() {
     }
 }
 
-/// A configuration in which every key stands.
+/// A configuration with every key.
 fn full() -> Value {
     json!({
         "$schema": "study.schema.json",
@@ -151,13 +151,13 @@ fn schema_defaults_are_the_structs() {
     compare(&controls["properties"], &written["controls"]);
     let statistics = &schema["properties"]["statistics"];
     compare(&statistics["properties"], &written["statistics"]);
-    // Left out, nothing is measured; what is left out of it has a default.
+    // Without the key nothing is measured; missing settings have defaults.
     assert_eq!(parsed.efficiency, None);
     let settings = serde_json::to_value(EfficiencySettings::default()).unwrap();
     compare(&schema["properties"]["efficiency"]["properties"], &settings);
 }
 
-/// What a run writes down of its configuration is one to run it with.
+/// The configuration that a run writes can be used to run it.
 #[test]
 fn what_is_written_follows_the_schema() {
     let schema = config::schema::schema();
@@ -177,7 +177,7 @@ fn what_is_written_follows_the_schema() {
     }
 }
 
-/// A word of the language that a check doesn't follow would let everything through.
+/// A schema keyword that the check doesn't support would let everything through.
 #[test]
 fn the_schema_says_nothing_that_a_check_does_not_follow() {
     fn walk(schema: &Value) {
@@ -198,7 +198,7 @@ fn the_schema_says_nothing_that_a_check_does_not_follow() {
     walk(&config::schema::schema());
 }
 
-/// The same without what is another image's input than that of the rest.
+/// The same without settings for another form of image input than the rest.
 fn possible() -> Value {
     let mut value = full();
     let keys = value.as_object_mut().unwrap();
@@ -321,7 +321,7 @@ fn what_only_the_code_can_see_is_refused_with_a_reason() {
 
 #[test]
 fn grids_of_the_shipped_studies() {
-    // 12 layers and 8 heads over 144 tokens, as the shipped model has them or nearly so.
+    // 12 layers and 8 heads over 144 tokens, about as in the shipped model.
     let mut tiny = Preset::Tiny.config();
     tiny.text.num_layers = 12;
     tiny.text.num_heads = 8;
@@ -387,7 +387,7 @@ fn a_grid_that_a_model_cant_follow_says_why() {
     assert!(message.contains("must be between 1 and 31"), "{message}");
 }
 
-/// What `config check` says of a text, without the name of the file.
+/// The output of `config check` for a text, without the file's name.
 fn said(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.json");
@@ -569,7 +569,7 @@ fn bad_configurations_and_all_of_their_problems() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a study refuses is what the check finds, all of it.
+/// Everything that a study refuses is found by the check, all at once.
 #[test]
 fn a_configuration_is_read_with_all_of_its_problems() {
     let folder = tempfile::tempdir().unwrap();
@@ -620,7 +620,7 @@ fn defaults_are_the_shipped_studies() {
             "query_selection_strategies": if study == "b" { json!("all") } else { json!(["last_token"]) },
         }));
         assert_eq!(named, least);
-        // What a run writes down is the whole of it.
+        // A run writes the whole configuration.
         let written = serde_json::to_value(&least).unwrap();
         assert_eq!(parsed(written.clone()), least);
         assert_eq!(
@@ -636,7 +636,7 @@ fn defaults_are_the_shipped_studies() {
     assert!(all.controls.has("pool") && all.controls.has("downsample"));
 }
 
-/// What is wrong with `value` by the part of JSON schema that the schema uses.
+/// The error in `value` according to the JSON schema keywords that the schema uses.
 fn problem(schema: &Value, value: &Value) -> Option<String> {
     let say = |what: &str| Some(format!("{value} {what}"));
     if let Some(kind) = schema.get("type").and_then(Value::as_str) {

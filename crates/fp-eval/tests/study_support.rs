@@ -1,5 +1,5 @@
 //! A tiny model and a tiny dataset for studies, made from the golden model.
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code)] // each test binary uses a part of it
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// Gives the questions other answers, by their ids.
+    /// Replaces the questions' answers, by their ids.
     pub(crate) fn set_answers(&self, answers: &BTreeMap<String, String>) {
         let path = self.data().join("questions.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -51,7 +51,7 @@ impl World {
         std::fs::write(&path, lines.collect::<String>()).unwrap();
     }
 
-    /// Study A with everything on, small enough to be quick.
+    /// Study A with everything enabled, small enough to be fast.
     pub(crate) fn study_a(&self) -> StudyConfig {
         self.config(json!({
             "study": "a",
@@ -61,7 +61,7 @@ impl World {
         }))
     }
 
-    /// Study B over every query strategy.
+    /// Study B with every query strategy.
     pub(crate) fn study_b(&self) -> StudyConfig {
         self.config(json!({
             "study": "b",
@@ -134,7 +134,7 @@ fn write_model(to: &Path) {
     candle_core::safetensors::save(&kept, to.join("model.safetensors")).unwrap();
 }
 
-/// Twelve questions on five images, those of one image not all side by side.
+/// Twelve questions on five images, with those on one image not all consecutive.
 fn write_data(to: &Path) {
     std::fs::create_dir_all(to.join("images")).unwrap();
     for image in 0..5_u32 {
@@ -192,20 +192,20 @@ pub(crate) fn records(folder: &Path) -> Vec<u8> {
     all
 }
 
-/// The bytes in which a finished run stores its records, which are all that it has.
+/// The blocks file of a finished run, which holds all of its records.
 pub(crate) fn blocks(folder: &Path) -> Vec<u8> {
     assert!(!folder.join(fp_eval::study::RECORDS_FILE).exists());
     std::fs::read(folder.join(fp_eval::study::BLOCKS_FILE)).unwrap()
 }
 
-/// Makes lines all that a run has of records, as a program leaves them that was killed before
-/// its first block.
+/// Replaces a run's records by lines alone, as left by a program that is killed before its first
+/// block.
 pub(crate) fn set_lines(folder: &Path, lines: impl AsRef<[u8]>) {
     let _ = std::fs::remove_file(folder.join(fp_eval::study::BLOCKS_FILE));
     std::fs::write(folder.join(fp_eval::study::RECORDS_FILE), lines).unwrap();
 }
 
-/// Runs quietly.
+/// Runs a study without output.
 pub(crate) fn run(
     config: &StudyConfig,
     options: &fp_eval::study::RunOptions,
@@ -213,7 +213,7 @@ pub(crate) fn run(
     fp_eval::study::run(config, options, &mut |_| {})
 }
 
-/// Where two files first differ, with what stands around it.
+/// The first difference between two files, with its surroundings.
 pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> String {
     let at = a
         .iter()

@@ -1,24 +1,24 @@
-//! Why a study can't be launched, or a launch can't be read.
+//! Errors of launching studies and reading launches.
 
 use std::path::PathBuf;
 
 use fp_eval::study::StudyError;
 
-/// Why a study can't be launched, or a launch can't be read.
+/// A study can't be launched, or a launch can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// A file or folder that can't be read or written.
+    /// A file or folder can't be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// A file of a launch that isn't the JSON that it has to be.
+    /// A file of a launch isn't the expected JSON.
     #[error("{} isn't a file that `finepruner launch` writes", path.display())]
     Json {
         /// The file.
@@ -26,23 +26,23 @@ pub enum LaunchError {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A folder without a manifest.
+    /// The folder has no manifest.
     #[error("{} isn't the folder of a launch: it has no launch.json", path.display())]
     NotALaunch {
         /// The folder.
         path: PathBuf,
     },
-    /// A launch of another version of the program.
+    /// The launch was made by another version of the program.
     #[error("{}: format {found}, this program reads format {expected}", path.display())]
     Format {
         /// The manifest.
         path: PathBuf,
         /// Its format.
         found: u32,
-        /// The one that is read.
+        /// The supported format.
         expected: u32,
     },
-    /// A folder that something lies in already.
+    /// The folder isn't empty.
     #[error(
         "{} isn't empty; name a new folder, or continue its launch with `finepruner launch resume`",
         path.display()
@@ -51,7 +51,7 @@ pub enum LaunchError {
         /// The folder.
         path: PathBuf,
     },
-    /// Another program changes the launch.
+    /// Another program is changing the launch.
     #[error(
         "another program is changing {}; if none is, delete {} and start again",
         path.display(), lock.display()
@@ -59,38 +59,38 @@ pub enum LaunchError {
     Busy {
         /// The folder.
         path: PathBuf,
-        /// The lock.
+        /// The lock file.
         lock: PathBuf,
     },
-    /// A setting that can't be.
+    /// An invalid setting.
     #[error("{what}: `{found}`; expected {expected}")]
     Setting {
         /// The flag or variable.
         what: String,
         /// What was given.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
-    /// A program of the scheduler that isn't there.
+    /// A program of the scheduler is missing.
     #[error("`{program}` can't be started; {hint}")]
     Missing {
         /// The program.
         program: String,
-        /// What to do.
+        /// How to fix it.
         hint: &'static str,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// Something that the scheduler refused.
+    /// The scheduler refused a command.
     #[error("`{command}` was refused: {reason}")]
     Refused {
         /// The command.
         command: String,
-        /// What it said.
+        /// The scheduler's message.
         reason: String,
     },
-    /// Shards that lack samples.
+    /// Shards whose samples are incomplete.
     #[error("{}: {}; `finepruner launch resume` submits them again", path.display(), shards.join(", "))]
     Unfinished {
         /// The folder of the launch.
@@ -98,7 +98,7 @@ pub enum LaunchError {
         /// Each unfinished shard, in words.
         shards: Vec<String>,
     },
-    /// A run's folder.
+    /// An error of a run's folder.
     #[error(transparent)]
     Study(#[from] StudyError),
 }

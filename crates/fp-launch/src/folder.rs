@@ -1,4 +1,4 @@
-//! Where a launch keeps what.
+//! Paths inside a launch's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::error::LaunchError;
 pub struct LaunchFolder(PathBuf);
 
 impl LaunchFolder {
-    /// The launch at `path`, whether it is there or not.
+    /// The launch at `path`, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> LaunchFolder {
         LaunchFolder(path.into())
     }
@@ -20,17 +20,17 @@ impl LaunchFolder {
         &self.0
     }
 
-    /// What is run.
+    /// The manifest, which states what is run.
     pub fn manifest(&self) -> PathBuf {
         self.0.join("launch.json")
     }
 
-    /// The study's configuration with every flag applied.
+    /// The study's configuration with all flags applied.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.json")
     }
 
-    /// The script of a task of the array.
+    /// The script of the array's tasks.
     pub fn task_script(&self) -> PathBuf {
         self.0.join("task.sh")
     }
@@ -40,7 +40,7 @@ impl LaunchFolder {
         self.0.join("finish.sh")
     }
 
-    /// What jobs print.
+    /// The folder of the jobs' output.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")
     }
@@ -50,30 +50,30 @@ impl LaunchFolder {
         self.0.join("shards").join(format!("{index:04}"))
     }
 
-    /// What a shard's program last said.
+    /// The last state written by a shard's program.
     pub fn state(&self, index: usize) -> PathBuf {
         self.0.join("state").join(format!("shard-{index:04}.json"))
     }
 
-    /// What came of merging.
+    /// The result of merging.
     pub fn finish_state(&self) -> PathBuf {
         self.0.join("state").join("finish.json")
     }
 
-    /// What a shard printed in one of its starts, counted from 1.
+    /// Output of one start of a shard, both counted from 1.
     pub fn shard_log(&self, index: usize, start: u64) -> PathBuf {
         self.logs().join(format!("shard-{index:04}.{start}.log"))
     }
 
-    /// The merged run.
+    /// The merged run's folder.
     pub fn run(&self) -> PathBuf {
         self.0.join("run")
     }
 
-    /// Makes the folder with its parts.
+    /// Creates the folder and its subfolders.
     ///
     /// # Errors
-    /// Something lies there already, or it can't be written to.
+    /// The folder isn't empty, or can't be written to.
     pub fn create(&self) -> Result<(), LaunchError> {
         let create =
             |path: &Path| fs::create_dir_all(path).map_err(LaunchError::io("create", path));

@@ -1,9 +1,9 @@
-//! Studies on clusters: what is submitted, how far it is, and what it will take.
+//! Studies on clusters: submitting them, their progress, and their expected time.
 //!
-//! A launch is a folder: `launch.json` says what is run ([`Manifest`]), `shards/` has a run's
-//! folder per shard, `state/` what each shard's program last said ([`ShardState`]), `logs/`
-//! what they printed, and `run/` the merged run. There is no daemon and no database: how far
-//! everything is follows from these files alone ([`Status`]). Every file has one writer.
+//! A launch is a folder: `launch.json` states what is run ([`Manifest`]), `shards/` has a run's
+//! folder per shard, `state/` the last state of each shard's program ([`ShardState`]), `logs/`
+//! their output, and `run/` the merged run. There is no daemon and no database: all progress is
+//! derived from these files alone ([`Status`]). Every file has one writer.
 //!
 //! ```
 //! use fp_launch::slurm::{Resources, task_script};

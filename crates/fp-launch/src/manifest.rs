@@ -1,4 +1,4 @@
-//! What a launch runs, as `launch.json` in its folder.
+//! The manifest of a launch, `launch.json` in its folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -12,37 +12,37 @@ use crate::error::LaunchError;
 use crate::folder::LaunchFolder;
 use crate::slurm::Resources;
 
-/// How long another program is waited for that changes the launch.
+/// How long to wait for another program that is changing the launch.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Version of the form of launches.
+/// Version of the format of launches.
 const FORMAT: u32 = 1;
 
-/// What a launch runs. Only its submissions grow.
+/// What a launch runs. Only its list of submissions grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of this form.
+    /// Version of the format.
     pub format: u32,
-    /// Version of the program that launched.
+    /// Version of the program that created the launch.
     pub version: String,
-    /// When, in seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub created: u64,
     /// The program that tasks start.
     pub program: PathBuf,
-    /// The folder that names in the configuration are relative to.
+    /// The folder to which names in the configuration are relative.
     pub working_dir: PathBuf,
-    /// Flags of `finepruner study` beside the configuration, the shard and the output.
+    /// Flags of `finepruner study` besides configuration, shard and output.
     pub flags: Vec<String>,
-    /// Whether questions that failed leave the exit code at 0.
+    /// Whether the exit code is 0 even if questions failed.
     pub allow_failed: bool,
-    /// Processes, each with a shard of its own, in a task.
+    /// Number of processes in a task, each with a shard of its own.
     pub procs_per_task: usize,
-    /// What a task asks Slurm for.
+    /// Resources that a task requests of Slurm.
     pub resources: Resources,
-    /// The shards, the first one being shard 1.
+    /// The shards, starting with shard 1.
     pub shards: Vec<ShardEntry>,
-    /// What was submitted, in order.
+    /// The submissions, in order.
     pub submissions: Vec<Submission>,
 }
 
@@ -50,9 +50,9 @@ pub struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardEntry {
-    /// Images.
+    /// Number of images.
     pub num_images: usize,
-    /// Samples.
+    /// Number of samples.
     pub num_samples: usize,
     /// Estimated cost, in millions of multiply-accumulates.
     pub cost: u64,
@@ -72,18 +72,18 @@ impl From<&ShardPlan> for ShardEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
-    /// When, in seconds since 1970.
+    /// Time of submission, in seconds since 1970.
     pub time: u64,
     /// Tasks of the array, counted from 1.
     pub tasks: Vec<usize>,
-    /// The array; none where every shard was finished and only merging was left.
+    /// Number of the array job; `None` if all shards were finished and only merging remained.
     pub array_job: Option<String>,
-    /// The job that merges and reports; none where submitting it failed.
+    /// Number of the job that merges and reports; `None` if submitting it failed.
     pub finish_job: Option<String>,
 }
 
 impl Manifest {
-    /// A new launch, of which nothing is submitted yet.
+    /// A new launch without submissions.
     pub fn new(program: PathBuf, working_dir: PathBuf, resources: Resources) -> Manifest {
         Manifest {
             format: FORMAT,
@@ -103,7 +103,7 @@ impl Manifest {
     /// Reads the manifest of a launch.
     ///
     /// # Errors
-    /// No launch, or one of another version.
+    /// A folder without a launch, or a launch of another version.
     pub fn read(folder: &LaunchFolder) -> Result<Manifest, LaunchError> {
         let path = folder.manifest();
         let bytes = match fp_scoring::read_file(&path) {
@@ -130,7 +130,7 @@ impl Manifest {
         serde_json::from_slice(&bytes).map_err(LaunchError::json(path))
     }
 
-    /// Writes it whole or not at all.
+    /// Writes the manifest atomically.
     ///
     /// # Errors
     /// A file that can't be written.
@@ -138,24 +138,24 @@ impl Manifest {
         write_json(&folder.manifest(), self)
     }
 
-    /// Tasks of the array.
+    /// Number of tasks in the array.
     pub fn num_tasks(&self) -> usize {
         self.shards.len().div_ceil(self.procs_per_task.max(1))
     }
 
-    /// Shards of a task, both counted from 1.
+    /// Shards of a task; both are counted from 1.
     pub fn shards_of(&self, task: usize) -> std::ops::RangeInclusive<usize> {
         let first = (task - 1) * self.procs_per_task + 1;
         first..=(task * self.procs_per_task).min(self.shards.len())
     }
 
-    /// The task that runs a shard, both counted from 1.
+    /// The task that runs a shard; both are counted from 1.
     pub fn task_of(&self, shard: usize) -> usize {
         (shard - 1) / self.procs_per_task.max(1) + 1
     }
 }
 
-/// Writes a value as indented JSON, whole or not at all.
+/// Writes a value as indented JSON, atomically.
 pub(crate) fn write_json(
     path: &std::path::Path,
     value: &impl Serialize,
@@ -165,15 +165,15 @@ pub(crate) fn write_json(
     Ok(write_whole(path, &text)?)
 }
 
-/// While this exists no other program changes the manifest, submits or merges.
+/// While this value exists, no other program changes the manifest, submits or merges.
 #[derive(Debug)]
 pub struct ManifestLock(PathBuf);
 
 impl ManifestLock {
-    /// Takes the lock of a launch; waits for a while if another program has it.
+    /// Takes the lock of a launch; waits for some time if another program holds it.
     ///
     /// # Errors
-    /// Another program keeps it, or a file that can't be written.
+    /// Another program holds the lock for too long, or a file can't be written.
     pub fn take(folder: &LaunchFolder) -> Result<ManifestLock, LaunchError> {
         ManifestLock::take_within(folder, PATIENCE)
     }
@@ -197,7 +197,7 @@ impl ManifestLock {
             let holder = fs::read(&path).unwrap_or_default();
             let holder: Option<LockHolder> = serde_json::from_slice(&holder).ok();
             if holder.is_some_and(|holder| holder.is_ended()) {
-                // Left behind by a program that was killed.
+                // Left behind by a killed program.
                 let _ = fs::remove_file(&path);
             } else if begin.elapsed() >= patience {
                 return Err(LaunchError::Busy {

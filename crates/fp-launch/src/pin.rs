@@ -1,34 +1,35 @@
-//! What each of several processes in one task gets of the node.
+//! Dividing a node among several processes of one task.
 
 use crate::error::LaunchError;
 
-/// What a task has of its node, by the variables that Slurm sets.
+/// A task's share of its node, from the variables that Slurm sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Processors.
+    /// Number of CPUs.
     pub cpus: usize,
-    /// GPUs as `CUDA_VISIBLE_DEVICES` names them; none where the variable isn't set.
+    /// GPUs as named in `CUDA_VISIBLE_DEVICES`; `None` if the variable isn't set.
     pub gpus: Option<Vec<String>>,
-    /// Bytes of memory; none where Slurm doesn't say.
+    /// Bytes of memory; `None` if Slurm doesn't state it.
     pub memory: Option<u64>,
 }
 
-/// What one process gets.
+/// The share of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Compute threads.
+    /// Number of compute threads.
     pub threads: usize,
-    /// `CUDA_VISIBLE_DEVICES`; none to leave it as it is.
+    /// Value of `CUDA_VISIBLE_DEVICES`; `None` to leave it unchanged.
     pub gpus: Option<String>,
-    /// Memory limit in bytes, excluding weights; none: the default of `finepruner study`.
+    /// Memory limit in bytes, excluding weights; `None` for the default of `finepruner study`.
     pub memory: Option<u64>,
 }
 
 impl Node {
-    /// Reads variables by `variable`; `cpus` is what the system lets this process use.
+    /// Reads environment variables by `variable`; `cpus` is the number of CPUs that the system lets
+    /// this process use.
     ///
     /// # Errors
-    /// A variable that isn't what Slurm sets.
+    /// A variable with a value that Slurm wouldn't set.
     pub fn of(variable: impl Fn(&str) -> Option<String>, cpus: usize) -> Result<Node, LaunchError> {
         let number = |name: &str| match variable(name).filter(|text| !text.is_empty()) {
             None => Ok(None),
@@ -56,8 +57,8 @@ impl Node {
         })
     }
 
-    /// What process `index` of `count` gets, counted from 0: a fair share of processors and
-    /// memory, and GPUs of its own where there are enough; else processes share them in turn.
+    /// The share of process `index` of `count`, counted from 0: an equal part of CPUs and memory,
+    /// and GPUs of its own if there are enough; otherwise processes share GPUs in turn.
     pub fn part(&self, index: usize, count: usize) -> Part {
         let share = |total: usize| {
             let (first, end) = (index * total / count, (index + 1) * total / count);
@@ -74,7 +75,7 @@ impl Node {
         Part {
             threads: share(self.cpus).len().max(1),
             gpus,
-            // Half is left for weights and for what the system keeps of files.
+            // The other half is for weights and the system's file cache.
             memory: self.memory.map(|memory| memory / 2 / count as u64),
         }
     }

@@ -1,4 +1,4 @@
-//! What a shard's program last said of itself.
+//! The state that a shard's program writes.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::error::LaunchError;
 use crate::folder::LaunchFolder;
 use crate::manifest::write_json;
 
-/// Starts in a row that record nothing before a shard counts as failed.
+/// Number of consecutive starts without a new record after which a shard counts as failed.
 pub const MOST_FRUITLESS: u64 = 3;
 
 /// How a start of a shard ended.
@@ -19,42 +19,42 @@ pub const MOST_FRUITLESS: u64 = 3;
 pub enum Outcome {
     /// Every sample is recorded.
     Done,
-    /// It was asked to stop, or killed; its next start continues it.
+    /// It stopped on request or was killed; the next start continues it.
     Interrupted,
-    /// An error that another start doesn't mend by itself.
+    /// It ended with an error that another start doesn't fix by itself.
     Failed,
 }
 
-/// What the program that runs a shard last wrote, and what its starts came to.
+/// The last state written by the program that runs a shard, and the history of its starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardState {
-    /// Which shard, counted from 1.
+    /// Number of the shard, counted from 1.
     pub shard: usize,
-    /// Its starts so far.
+    /// Number of starts so far.
     pub starts: u64,
-    /// Starts in a row that recorded nothing.
+    /// Number of consecutive starts that recorded nothing.
     pub fruitless: u64,
-    /// The program that runs it, or ran it last.
+    /// The program that runs the shard, or ran it last.
     pub holder: LockHolder,
-    /// When this start began, in seconds since 1970.
+    /// Time at which this start began, in seconds since 1970.
     pub started: u64,
-    /// When this was written last.
+    /// Time of the last write, in seconds since 1970.
     pub heartbeat: u64,
-    /// Records at the beginning of this start.
+    /// Number of records at the beginning of this start.
     pub before: u64,
-    /// When this start's first new record was seen, and how many records there were then.
+    /// Time of this start's first new record, and the number of records then.
     pub first: Option<(u64, u64)>,
-    /// How far the records were counted.
+    /// State of counting the records.
     pub counted: Counted,
-    /// How this start ended; none while it runs, and where its program was killed.
+    /// How this start ended; `None` while it is running, or if the program was killed.
     pub outcome: Option<Outcome>,
     /// The study's exit code, or the signal that ended it, in words.
     pub ended_by: Option<String>,
 }
 
 impl ShardState {
-    /// Reads the state of a shard; none where it never started.
+    /// Reads the state of a shard; `None` if it never started.
     ///
     /// # Errors
     /// A file that can't be read.
@@ -62,7 +62,7 @@ impl ShardState {
         read_json(&folder.state(shard))
     }
 
-    /// Writes it whole or not at all.
+    /// Writes the state atomically.
     ///
     /// # Errors
     /// A file that can't be written.
@@ -71,20 +71,20 @@ impl ShardState {
     }
 }
 
-/// What came of merging and reporting.
+/// Result of merging and reporting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishState {
-    /// When, in seconds since 1970.
+    /// Time in seconds since 1970.
     pub time: u64,
-    /// Whether the merged run is there with its report.
+    /// Whether the merged run exists with its report.
     pub is_done: bool,
-    /// What was said.
+    /// The message printed.
     pub message: String,
 }
 
 impl FinishState {
-    /// Reads it; none where nothing was merged yet.
+    /// Reads the result; `None` before merging.
     ///
     /// # Errors
     /// A file that can't be read.
@@ -92,7 +92,7 @@ impl FinishState {
         read_json(&folder.finish_state())
     }
 
-    /// Writes it whole or not at all.
+    /// Writes the result atomically.
     ///
     /// # Errors
     /// A file that can't be written.

@@ -1,4 +1,4 @@
-//! How far a launch is, from its files alone.
+//! Progress of a launch, from its files alone.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,9 +12,9 @@ use crate::manifest::Manifest;
 use crate::state::{FinishState, Outcome, ShardState};
 use crate::tail::last_lines;
 
-/// A program on another host that hasn't written for so many seconds counts as lost.
+/// A program on another host that hasn't written for this many seconds counts as lost.
 const SILENCE: u64 = 60;
-/// Lines of a failure that are shown.
+/// Number of lines of a failed shard's log to show.
 const NUM_LINES: usize = 3;
 
 /// Seconds since 1970.
@@ -23,18 +23,17 @@ pub fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// Where a shard is.
+/// Phase of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardPhase {
     /// It has not started.
     Waiting,
-    /// It runs.
+    /// It is running.
     Running,
-    /// It stopped as it was asked to, or was killed by a signal, and waits for its next
-    /// start.
+    /// It stopped on request or was killed by a signal, and waits for its next start.
     Interrupted,
-    /// Its program is gone without a word: killed, or its host is.
+    /// Its program disappeared without writing an outcome: it was killed, or its host failed.
     Lost,
     /// It ended with an error.
     Failed,
@@ -43,7 +42,7 @@ pub enum ShardPhase {
 }
 
 impl ShardPhase {
-    /// Every phase.
+    /// All phases.
     pub const ALL: [ShardPhase; 6] = [
         ShardPhase::Waiting,
         ShardPhase::Running,
@@ -53,7 +52,7 @@ impl ShardPhase {
         ShardPhase::Done,
     ];
 
-    /// As tables have it.
+    /// The name for tables.
     pub fn name(self) -> &'static str {
         match self {
             ShardPhase::Waiting => "waiting",
@@ -66,35 +65,35 @@ impl ShardPhase {
     }
 }
 
-/// How far one shard is.
+/// Progress of one shard.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShardStatus {
-    /// Which shard, counted from 1.
+    /// Number of the shard, counted from 1.
     pub shard: usize,
-    /// Where it is.
+    /// The shard's phase.
     pub phase: ShardPhase,
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub done: u64,
-    /// Samples of the shard.
+    /// Number of samples of the shard.
     pub total: u64,
-    /// Starts so far.
+    /// Number of starts so far.
     pub starts: u64,
-    /// Samples a second in this start; none before its second record.
+    /// Samples per second in this start; `None` before its second record.
     pub rate: Option<f64>,
-    /// Seconds left at that rate.
+    /// Seconds remaining at that rate.
     pub seconds_left: Option<f64>,
-    /// The host that it runs on, or ran on last.
+    /// The host that it is running on, or ran on last.
     pub host: Option<String>,
     /// The study's exit code, or the signal that ended it, in words.
     pub ended_by: Option<String>,
-    /// Of a failure: what its log says last.
+    /// The last lines of the log of a failed or lost shard.
     pub last_lines: Vec<String>,
     /// The log of its last start.
     pub log: Option<PathBuf>,
 }
 
 impl ShardStatus {
-    /// Looks at the files of a shard, counted from 1.
+    /// Reads the status of a shard, counted from 1.
     ///
     /// # Errors
     /// Files that can't be read.
@@ -154,30 +153,30 @@ impl ShardStatus {
     }
 }
 
-/// How far a launch is.
+/// Progress of a launch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
     /// The launch's folder.
     pub folder: PathBuf,
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub done: u64,
-    /// Samples of the study.
+    /// Number of samples of the study.
     pub total: u64,
-    /// Samples a second of all shards that run.
+    /// Samples per second of all running shards together.
     pub rate: Option<f64>,
-    /// Seconds left if what runs now goes on at that rate.
+    /// Seconds remaining if the running shards keep that rate.
     pub seconds_left: Option<f64>,
     /// The shards in order.
     pub shards: Vec<ShardStatus>,
-    /// What came of merging; none before that.
+    /// The result of merging; `None` before that.
     pub finish: Option<FinishState>,
 }
 
 impl Status {
-    /// Looks at the files of a launch.
+    /// Reads the status of a launch.
     ///
     /// # Errors
-    /// No launch, or files that can't be read.
+    /// A folder without a launch, or files that can't be read.
     pub fn read(folder: &LaunchFolder, manifest: &Manifest) -> Result<Status, LaunchError> {
         let shards = (1..=manifest.shards.len())
             .map(|shard| ShardStatus::read(folder, manifest, shard))
@@ -199,7 +198,7 @@ impl Status {
         })
     }
 
-    /// Shards in a phase.
+    /// Number of shards in a phase.
     pub fn count(&self, phase: ShardPhase) -> usize {
         self.shards
             .iter()
@@ -207,7 +206,7 @@ impl Status {
             .count()
     }
 
-    /// Shards that lack samples, in words.
+    /// Shards whose samples are incomplete, in words.
     pub fn unfinished(&self) -> Vec<String> {
         let shards = self.shards.iter();
         shards
@@ -237,7 +236,7 @@ fn phase(
 ) -> Result<ShardPhase, LaunchError> {
     let shard = folder.shard(state.shard);
     if is_complete {
-        // Whoever has the lock is closing its files, or was killed doing so.
+        // The lock's holder is closing its files, or was killed while doing so.
         let holder = read_lock(&shard)?;
         let is_closing = holder.is_some_and(|holder| !holder.is_ended());
         return Ok(match state.outcome {
@@ -248,7 +247,7 @@ fn phase(
     Ok(match state.outcome {
         Some(Outcome::Interrupted) => ShardPhase::Interrupted,
         Some(Outcome::Failed) => ShardPhase::Failed,
-        // Records were removed since then.
+        // Records have been removed since.
         Some(Outcome::Done) => ShardPhase::Lost,
         None if state.holder.is_running() => ShardPhase::Running,
         None if state.holder.is_ended() => ShardPhase::Lost,
@@ -257,8 +256,8 @@ fn phase(
     })
 }
 
-/// Samples a second since the first record of this start: what comes before is reading data
-/// and weights.
+/// Samples per second since the first record of this start; the time before it was spent reading
+/// data and weights.
 fn rate(state: &ShardState, done: u64) -> Option<f64> {
     let (since, count) = state.first?;
     let seconds = now().checked_sub(since).filter(|seconds| *seconds > 0)?;

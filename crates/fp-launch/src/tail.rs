@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes at the end of a log that are looked at.
+/// Number of bytes to read at the end of a log.
 const MOST_BYTES: u64 = 4096;
 
-/// The last lines of a file that hold anything; none where it can't be read.
+/// The last non-empty lines of a file; empty if it can't be read.
 pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let read = || {
         let mut file = File::open(path)?;

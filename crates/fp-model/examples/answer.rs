@@ -1,4 +1,4 @@
-//! Answers a question about an image, whole and with three budgets of image tokens.
+//! Answers a question about an image, unpruned and with three budgets of image tokens.
 //!
 //! ```text
 //! cargo run --release -p fp-model --example answer -- CHECKPOINT IMAGE "QUESTION"
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: answer CHECKPOINT IMAGE QUESTION".into());
     };
 
-    // What is wrong with image or question shows before weights are read.
+    // Errors of image or question are reported before weights are read.
     let opened = OpenedCheckpoint::open(checkpoint, None)?;
     let tokenizer = opened.tokenizer()?;
     let prompt = tokenizer.encode(&PromptTemplate::VicunaV1.render(question))?;

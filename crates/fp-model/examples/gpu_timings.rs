@@ -1,14 +1,14 @@
-//! Times a decoder of 7B shapes on a device: prefill, decoding, branches, a whole grid.
+//! Times a decoder of 7B shapes on a device: prefill, decoding, branches, and a whole grid.
 //!
 //! ```text
 //! cargo run --release -p fp-model --features cuda --example gpu_timings -- \
 //!     random:llava-1.5-7b cuda bf16 RECORD.json [ROUNDS]
 //! ```
 //!
-//! The image's rows are random, so that one model has sequences of 640 tokens, as one image
-//! makes them, and of 2900, as one in five crops does. Writes one JSON object of medians in
-//! milliseconds, anew after each of them; `benches/peers/gpu_model.py` times the same in
-//! transformers. What memory doesn't hold is named under `failed`.
+//! The image's rows are random, so that one model runs sequences of 640 tokens, as for one image,
+//! and of 2900, as for an image in five crops. Writes one JSON object of medians in milliseconds,
+//! rewritten after each of them; `benches/peers/gpu_model.py` times the same in transformers.
+//! Measurements that don't fit the memory are listed under `failed`.
 
 use std::error::Error;
 use std::time::Instant;
@@ -27,16 +27,16 @@ use serde_json::{Map, Value, json};
 /// Tokens before and after the image.
 const SYSTEM: usize = 35;
 const TEXT: usize = 27;
-/// S of the sequences.
+/// S, the lengths of the sequences.
 const LENGTHS: [usize; 2] = [640, 2900];
 const BATCHES: [usize; 2] = [1, 16];
-/// Decoded after each prefill; by the grid.
+/// Tokens decoded after each prefill, and by the grid.
 const NEW_TOKENS: usize = 32;
 const GRID_TOKENS: usize = 8;
-/// K, and the tokens that stay of 576 at the published budgets.
+/// K, and the kept tokens of 576 at the published budgets.
 const PRUNE_LAYER: usize = 2;
 const KEPT: [usize; 3] = [166, 98, 30];
-/// Branches that are decoded together, as many of each budget.
+/// Number of branches of each budget that are decoded together.
 const BRANCHES_OF_BUDGET: u64 = 10;
 const SEED: u64 = 1;
 const WARM_UP: usize = 1;
@@ -81,13 +81,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 eprintln!("{name}: {value}");
                 report.insert(name.to_owned(), value);
             }
-            // Memory that runs out on a smaller GPU, say: the rest is measured all the same.
+            // For example too little memory on a smaller GPU: the rest is measured anyway.
             Err(error) => {
                 eprintln!("{name}: {}", error_text(&error));
                 report["failed"][name] = json!(error_text(&error));
             }
         }
-        // A time limit may end this program: what is measured is not lost.
+        // Written each time, since a time limit may end this program.
         Ok(std::fs::write(
             record,
             serde_json::to_string_pretty(&report)?,
@@ -104,13 +104,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Bench {
-    /// Milliseconds since `start`, once the device has done everything.
+    /// Milliseconds since `start`, after the device has finished everything.
     fn since(&self, start: Instant) -> fp_model::Result<f64> {
         self.model.device().synchronize()?;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
 
-    /// The median of each figure that `run` gives, over the rounds.
+    /// The median over the rounds of each figure that `run` returns.
     fn medians<const N: usize>(
         &self,
         mut run: impl FnMut() -> fp_model::Result<[f64; N]>,
@@ -138,7 +138,7 @@ impl Bench {
         Ok(json!(ms))
     }
 
-    /// An image of so many random rows.
+    /// An image of `num_tokens` random rows.
     fn image(&self, num_tokens: usize) -> fp_model::Result<ImageFeatures> {
         let shape = (num_tokens, self.model.config().text.hidden_size);
         let rows =
@@ -153,7 +153,7 @@ impl Bench {
         }
     }
 
-    /// Milliseconds per token of all sequences together, the first one apart.
+    /// Milliseconds per decoding step of all sequences together, without the first token.
     fn decode(&self, branches: &mut Branches, new_tokens: usize) -> fp_model::Result<f64> {
         let options = GenerateOptions::forced(new_tokens);
         let mut start = Instant::now();
@@ -168,7 +168,7 @@ impl Bench {
         Ok(self.since(start)? / (new_tokens - 1) as f64)
     }
 
-    /// Prefill and decoding of `batch` sequences of `len` tokens that share nothing.
+    /// Prefill and decoding of `batch` sequences of `len` tokens without sharing.
     fn sequences(&self, len: usize, batch: usize) -> fp_model::Result<Value> {
         let image = self.image(len - SYSTEM - TEXT)?;
         let samples = vec![self.sample(&image); batch];

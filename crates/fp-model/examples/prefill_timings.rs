@@ -5,18 +5,17 @@
 //! cargo run --release -p fp-model --example prefill_timings -- [SETTING…] MODEL serve INPUTS
 //! ```
 //!
-//! Settings are `--dtype=f32|f16|bf16`, `--activations=f32|bf16` and `--kv-cache=f32|bf16`.
-//! Beside the times stands what the machine can do: the speed of a product whose weights
-//! lie in its caches, and how fast its memory is read; and beside the peak of resident
-//! memory what was predicted of it.
+//! The output also states the machine's limits (the speed of a product whose weights are in the
+//! caches, and the memory bandwidth for reading) and, beside the peak of resident memory, its
+//! predicted value.
 //!
-//! MODEL is a checkpoint's folder or `random:NAME`. Vision is timed apart, and each
-//! measured ratio stands beside the one that counting multiply-accumulates
-//! predicts. The first form prints one JSON object. The second is for a program
-//! that times something else in between, `benches/peers/prefill_transformers.py` and
-//! `qwen_transformers.py`: INPUTS is a safetensors file with `pixel_values`, `input_ids` and,
-//! where the image doesn't stand behind 35 tokens, `image_position`; what there is to time comes as one line of JSON, and then each line on standard input, the
-//! index of a stage, is answered with the milliseconds that it took.
+//! MODEL is a checkpoint's folder or `random:NAME`. Vision is timed separately, and each measured
+//! ratio is printed beside the one predicted by counting multiply-accumulates. The first form
+//! prints one JSON object. The second is for programs that time something else in between,
+//! `benches/peers/prefill_transformers.py` and `qwen_transformers.py`: INPUTS is a safetensors file
+//! with `pixel_values`, `input_ids` and, if the image isn't after 35 tokens, `image_position`. The
+//! stages are printed as one line of JSON; then each line on standard input, the index of a stage,
+//! is answered with its time in milliseconds.
 
 use std::error::Error;
 use std::io::BufRead;
@@ -43,16 +42,16 @@ const SEED: u64 = 1;
 const PRUNE_LAYER: usize = 2;
 const RETENTIONS: [f64; 3] = [166.0 / 576.0, 98.0 / 576.0, 30.0 / 576.0];
 
-/// Branches in one call.
+/// Number of branches in one call.
 const BRANCHES: u64 = 9;
 
-/// Tokens that are decoded at a time; the first one takes no run of the model.
+/// Number of tokens decoded at a time; the first one needs no run of the model.
 const DECODED: usize = 9;
 
-/// Rounds that warm up caches and are not counted.
+/// Warm-up rounds, which are not counted.
 const WARM_UP: usize = 2;
 
-/// The model and what it is timed on.
+/// The model and the inputs that are timed.
 struct Bench {
     model: LlavaModel,
     pixels: Tensor,
@@ -67,20 +66,20 @@ struct Bench {
     read_speed: f64,
 }
 
-/// Place of the unpruned prefill among the stages.
+/// Index of the unpruned prefill among the stages.
 const WHOLE: usize = 1;
 
-/// Something to time.
+/// A stage to time.
 #[derive(Clone, Copy)]
 enum Stage {
     Vision,
     Whole,
-    /// One branch, or all, of a budget.
+    /// One branch of a budget, or all of them.
     Pruned {
         budget: usize,
         branches: usize,
     },
-    /// One further token of the whole prompt; of the branches of the smallest budget.
+    /// One more token of the whole prompt, or of the branches of the smallest budget.
     Decode {
         branches: usize,
     },
@@ -121,8 +120,8 @@ fn load_options(settings: &[&String]) -> Result<LoadOptions, Box<dyn Error>> {
     Ok(options)
 }
 
-/// Giga multiply-accumulates a second of a product whose weights the caches hold, the best
-/// of several.
+/// Giga multiply-accumulates per second of a product whose weights are in the caches, the best of
+/// several.
 fn product_speed() -> f64 {
     let (rows, num_in, num_out) = (576, 1024, 1024);
     let weights = PackedMatrix::pack(&vec![0.5; num_in * num_out], num_out, num_in);
@@ -135,7 +134,7 @@ fn product_speed() -> f64 {
     (rows * num_in * num_out) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// Gigabytes a second at which all threads together read memory, the best of several.
+/// Gigabytes per second at which all threads together read memory, the best of several.
 fn read_speed() -> f64 {
     use rayon::prelude::*;
     let values = vec![1_u64; 64 << 20];
@@ -151,7 +150,7 @@ fn read_speed() -> f64 {
     size_of_val(values.as_slice()) as f64 / best.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// The most memory that this process had, in bytes, where the system says it.
+/// Peak resident memory of this process in bytes, if the system states it.
 fn peak_resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -167,11 +166,11 @@ impl Bench {
         inputs: Option<&str>,
         options: LoadOptions,
     ) -> Result<Bench, Box<dyn Error>> {
-        // Before the weights are there, whose peak is looked at.
+        // Before the weights are loaded, since their peak is measured.
         let (product_speed, read_speed) = (product_speed(), read_speed());
         let source = ModelSource::open(name, None)?;
         let num_tokens = SYSTEM + source.config().tokens_per_square() + TEXT;
-        // Branches of the largest budget take the most.
+        // Branches of the largest budget need the most memory.
         let run = ResidentRun {
             num_tokens,
             prune_layer: PRUNE_LAYER,
@@ -260,7 +259,7 @@ impl Bench {
         self.model.branch(&prefix, &self.kept[budget][..branches])
     }
 
-    /// Milliseconds of one run; of decoding, of one token.
+    /// Milliseconds of one run, or of one token for decoding.
     fn time(&self, stage: Stage) -> fp_model::Result<f64> {
         if let Stage::Decode { branches } = stage {
             let mut sequences = match branches {
@@ -283,7 +282,7 @@ impl Bench {
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
 
-    /// Multiply-accumulates of a stage's decoder layers; none are counted for vision.
+    /// Multiply-accumulates of a stage's decoder layers; `None` for vision.
     fn macs(&self, stage: Stage) -> Option<f64> {
         let text = &self.model.config().text;
         let shape = DecoderShape {
@@ -308,7 +307,7 @@ impl Bench {
         }
     }
 
-    /// Bytes of the matrices that a decoded token passes.
+    /// Bytes of the matrices that are read for a decoded token.
     fn decoded_bytes(&self) -> usize {
         let text = &self.model.config().text;
         let (d, m) = (text.hidden_size, text.intermediate_size);
@@ -357,7 +356,7 @@ impl Bench {
     }
 }
 
-/// Times the stages that are asked for, one line each.
+/// Times the requested stages, one line each.
 fn serve(bench: &Bench) -> Result<(), Box<dyn Error>> {
     let mut header = bench.header();
     let prefilled = bench.model.prefill(&[bench.sample()])?;
@@ -378,8 +377,8 @@ fn serve(bench: &Bench) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Times all stages in turns, so that a change of the machine's speed meets each of
-/// them, and prints medians and ratios.
+/// Times all stages in turns, so that changes in the machine's speed affect all of them, and prints
+/// medians and ratios.
 fn print_report(bench: &Bench, rounds: usize) -> Result<(), Box<dyn Error>> {
     let stages = bench.stages();
     let mut times = vec![Vec::new(); stages.len()];
@@ -405,7 +404,7 @@ fn print_report(bench: &Bench, rounds: usize) -> Result<(), Box<dyn Error>> {
         let (name, other, count) = match stage {
             Stage::Vision | Stage::Whole | Stage::Decode { .. } => continue,
             Stage::Pruned { branches: 1, .. } => ("whole_over_pruned", WHOLE, 1.0),
-            // A budget's single branch comes right before its many.
+            // A budget's single branch comes right before all of its branches.
             Stage::Pruned { .. } => ("single_runs_over_one_call", index - 1, BRANCHES as f64),
         };
         let macs = |index: usize| bench.macs(stages[index]).unwrap_or(f64::NAN);

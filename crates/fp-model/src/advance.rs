@@ -1,4 +1,4 @@
-//! Prefixes that continue to a further layer with fewer tokens.
+//! Running prefixes on to a later layer with fewer tokens.
 
 use std::ops::Range;
 
@@ -15,27 +15,27 @@ use crate::model::LlavaModel;
 use crate::positions::Position;
 use crate::prefix::{Prefix, check_rows};
 
-/// What of a prefix continues to a further layer, and what is read there.
+/// A request to run part of a prefix on to a later layer, and the attention to read there.
 #[derive(Debug, Clone)]
 pub struct Advance<'a> {
-    /// Where it continues from.
+    /// The prefix to continue from.
     pub prefix: &'a Prefix,
-    /// The tokens that are kept, of those that are there.
+    /// The tokens to keep, by index among the prefix's image tokens.
     pub selection: &'a TokenSelection,
-    /// Their positions.
+    /// The rule for their positions.
     pub positions: PositionRule,
-    /// Rows of the shorter sequence whose attention is read in the last layer that is
-    /// run, ascending, none before the image.
+    /// Rows of the shorter sequence whose attention is read in the last layer that is run,
+    /// ascending, none before the image.
     pub query_rows: Vec<usize>,
 }
 
 impl LlavaModel {
-    /// Runs what is selected of prefixes up to the end of layer `depth`, all in one batch.
-    /// A prefix and a selection give the same in any batch.
+    /// Runs the tokens selected from each prefix up to the end of layer `depth`, all in one batch.
+    /// A prefix and a selection give the same result in any batch.
     ///
     /// # Errors
-    /// Prefixes of different depths, a depth before theirs or outside 0..L, a selection
-    /// that isn't of its prefix's tokens, rows outside image and text.
+    /// Prefixes of different depths, a depth before theirs or outside 0..L, a selection that isn't
+    /// of its prefix's tokens, rows outside image and text.
     pub fn advance(&self, requests: &[Advance<'_>], depth: usize) -> Result<Vec<Prefix>> {
         let Some(from) = requests.first().map(|request| request.prefix.depth) else {
             return Ok(Vec::new());
@@ -80,7 +80,7 @@ impl LlavaModel {
         }
         let mut attention = Vec::new();
         attention.resize_with(requests.len(), AttentionStore::default);
-        // Sequences of which nothing is left to run take no part.
+        // Sequences with no rows left to run are skipped.
         let active: Vec<usize> = (0..requests.len())
             .filter(|&index| !batch.ranges[index].is_empty())
             .collect();
@@ -96,7 +96,7 @@ impl LlavaModel {
             let observer: crate::llama::Observer<'_> = &mut |view, steps| {
                 for (step, &index) in steps.iter().zip(&active) {
                     let (ahead, standing, _) = &rest[index];
-                    // Rows of the sequence to rows of the batch.
+                    // From rows of the sequence to rows of the batch.
                     let rows: Vec<usize> = requests[index]
                         .query_rows
                         .iter()
@@ -124,7 +124,7 @@ impl LlavaModel {
         {
             cache.freeze();
             let system = &request.prefix.system_hidden;
-            // Ahead are the system's rows, all of them or none.
+            // The system's rows that were run before: all of them or none.
             let ahead = system.get(depth).filter(|_| num_ahead > 0);
             let hidden = match (&hidden, range.len()) {
                 (Some(hidden), 1..) => behind(ahead, &hidden.narrow(0, range.start, range.len())?)?,
@@ -149,8 +149,8 @@ impl LlavaModel {
         Ok(prefixes)
     }
 
-    /// Attention `[H, Q, n]` in the layer that a prefix is about to enter, of `rows` of
-    /// its sequence to its image tokens, nothing dropped before it. Only that layer's
+    /// Attention `[H, Q, n]` of `rows` of a prefix's sequence to its n image tokens, in the layer
+    /// that the prefix is about to enter, before anything is dropped there. Only that layer's
     /// queries and keys are computed.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ impl Batch {
         Ok(())
     }
 
-    /// The rows of all sequences; none where there is no row.
+    /// The rows of all sequences; `None` if there are none.
     pub(crate) fn rows(&self) -> Result<Option<Tensor>> {
         HiddenRows::gather(&self.hidden)
     }

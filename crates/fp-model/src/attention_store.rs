@@ -1,11 +1,11 @@
-//! Attention rows `[H, Q, N]`, where they were computed.
+//! Attention rows `[H, Q, N]`, stored on the device that computed them.
 
 use std::sync::OnceLock;
 
 use crate::error::Result;
 
-/// Attention that was read of a layer: values on the CPU, or a tensor on a GPU, which is
-/// copied to the host only if someone asks for the values there.
+/// Attention rows of a layer: values on the CPU, or a tensor on a GPU that is copied to the host
+/// only when the values are requested.
 #[derive(Debug, Default)]
 pub(crate) struct AttentionStore {
     host: OnceLock<Vec<f32>>,
@@ -67,7 +67,7 @@ impl AttentionStore {
 #[cfg(feature = "cuda")]
 fn join_on_device(a: &candle_core::Tensor, b: &candle_core::Tensor) -> Result<candle_core::Tensor> {
     let ((heads, first, width), second) = (a.dims3()?, b.dim(1)?);
-    // Rows of both, those of b behind those of a.
+    // For each head, the rows of a, then those of b.
     let ids: Vec<u32> = (0..heads)
         .flat_map(|head| {
             let of_b = heads * first + head * second;

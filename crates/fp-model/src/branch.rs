@@ -18,24 +18,24 @@ use crate::sample::{Sample, positions_of, steps};
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) cache: SequenceCache,
-    /// Of the next token, or of the pending one if there is one.
+    /// Logits of the next token, or of the pending one if there is one.
     pub(crate) logits: Logits,
-    /// A token that was chosen and not run yet.
+    /// A token that was chosen but not run yet.
     pub(crate) pending: Option<u32>,
-    /// Where the next token stands.
+    /// Positions of the tokens that follow.
     pub(crate) segments: Segments,
     /// Smallest distance between the two largest logits of the tokens chosen so far.
     pub(crate) min_margin: f32,
 }
 
-/// The last selection of a sequence, which then runs to the end.
+/// The last selection from a prefix; what it keeps runs through the remaining layers.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
-    /// Where it continues from.
+    /// The prefix to continue from.
     pub prefix: &'a Prefix,
-    /// The tokens that are kept, of those that are there.
+    /// The tokens to keep, by index among the prefix's image tokens.
     pub selection: &'a TokenSelection,
-    /// Their positions.
+    /// The rule for their positions.
     pub positions: PositionRule,
 }
 
@@ -52,7 +52,7 @@ impl Ending<'_> {
 #[derive(Debug)]
 pub struct Branches {
     pub(crate) distinct: Vec<Branch>,
-    /// Index into `distinct` of each request.
+    /// For each request, its index into `distinct`.
     pub(crate) of_request: Vec<usize>,
 }
 
@@ -67,7 +67,7 @@ impl Branches {
         self.of_request.is_empty()
     }
 
-    /// Number of sequences that were really run.
+    /// Number of sequences that were actually run.
     pub fn num_distinct(&self) -> usize {
         self.distinct.len()
     }
@@ -76,8 +76,8 @@ impl Branches {
         self.distinct.get(*self.of_request.get(request)?)
     }
 
-    /// Logits `[vocab]` of the next token of a request; `None` past the last one. What is
-    /// on a GPU is copied.
+    /// Logits `[vocab]` of a request's next token; `None` past the last request. Logits on a GPU
+    /// are copied to the host.
     ///
     /// # Errors
     /// A GPU that fails.
@@ -86,8 +86,8 @@ impl Branches {
         branch.map(|branch| branch.logits.values()).transpose()
     }
 
-    /// Bytes of the key and value buffers that a request's sequence uses, those
-    /// that it shares included.
+    /// Bytes of the key and value buffers that a request's sequence uses, including those that it
+    /// shares.
     pub fn kv_bytes_of(&self, request: usize) -> Option<usize> {
         self.get(request).map(|branch| branch.cache.bytes())
     }
@@ -103,7 +103,7 @@ impl Branches {
     }
 }
 
-/// Where whole sequences stand, and the tokens behind them.
+/// Positions of the tokens of whole sequences, and the position that follows each sequence.
 struct Standings {
     positions: Vec<Position>,
     next: Vec<usize>,
@@ -121,7 +121,7 @@ impl Standings {
         }
     }
 
-    /// Of text without an image.
+    /// For text without an image.
     fn of_texts(ranges: &[Range<usize>]) -> Standings {
         let positions = ranges.iter().flat_map(|range| 0..range.len());
         Standings {
@@ -132,20 +132,20 @@ impl Standings {
 }
 
 impl LlavaModel {
-    /// Runs the layers to come on each kept set of one prefix, all in one batch, the
-    /// tokens at their original positions.
+    /// Runs the remaining layers on each kept set of one prefix, all in one batch, with the tokens
+    /// at their original positions.
     ///
     /// # Errors
-    /// As [`LlavaModel::finish_all`].
+    /// Those of [`LlavaModel::finish_all`].
     pub fn branch(&self, prefix: &Prefix, kept: &[KeptTokens]) -> Result<Branches> {
         let requests: Vec<_> = kept.iter().map(|kept| (prefix, kept)).collect();
         self.branch_all(&requests)
     }
 
-    /// As [`LlavaModel::branch`], over several prefixes of the same depth.
+    /// Like [`LlavaModel::branch`], over several prefixes of the same depth.
     ///
     /// # Errors
-    /// As [`LlavaModel::finish_all`].
+    /// Those of [`LlavaModel::finish_all`].
     pub fn branch_all(&self, requests: &[(&Prefix, &KeptTokens)]) -> Result<Branches> {
         let selections: Vec<TokenSelection> = requests
             .iter()
@@ -163,12 +163,11 @@ impl LlavaModel {
         self.finish_all(&endings)
     }
 
-    /// Runs the layers to come on what is selected of prefixes, all in one batch.
+    /// Runs the remaining layers on the tokens selected from each prefix, all in one batch.
     ///
-    /// The hidden states of dropped image tokens are left behind; those that are kept,
-    /// system and text take their positions by the rule, and the caches of these layers
-    /// hold nothing else. A system part that went through all layers before isn't run
-    /// again.
+    /// The hidden states of dropped image tokens are discarded. Kept image tokens, system and text
+    /// get their positions from the rule, and the caches of these layers hold only them. A system
+    /// part that already went through all layers isn't run again.
     ///
     /// # Errors
     /// Prefixes of different depths, or a selection that isn't of its prefix's tokens.
@@ -219,7 +218,7 @@ impl LlavaModel {
         })
     }
 
-    /// Runs whole samples through all layers: no pruning.
+    /// Runs whole samples through all layers, without pruning.
     ///
     /// # Errors
     /// Token ids outside the vocabulary.
@@ -234,11 +233,11 @@ impl LlavaModel {
         self.prefill_rows(&hidden, &ranges, &Standings::of(samples))
     }
 
-    /// As [`LlavaModel::prefill`], and gives the same; `between` is called after layer
-    /// `split`, so that the layers before and after it can be timed.
+    /// Like [`LlavaModel::prefill`], with the same result; `between` is called after layer `split`,
+    /// so that the layers before and after it can be timed.
     ///
     /// # Errors
-    /// As there, a layer outside 1..L, and what `between` returns.
+    /// The same, a layer outside 1..L, and what `between` returns.
     pub fn prefill_in_two(
         &self,
         samples: &[Sample<'_>],
@@ -274,10 +273,10 @@ impl LlavaModel {
         self.prefill_texts(&[ids])
     }
 
-    /// As [`LlavaModel::prefill_text`], for several prompts in one batch.
+    /// Like [`LlavaModel::prefill_text`], for several prompts in one batch.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn prefill_texts(&self, prompts: &[&[u32]]) -> Result<Branches> {
         let mut ranges: Vec<Range<usize>> = Vec::with_capacity(prompts.len());
         let mut start = 0;
@@ -317,7 +316,7 @@ impl LlavaModel {
         self.whole_sequences(&hidden, caches, &standings.next)
     }
 
-    /// Unpruned sequences whose last rows came out of the layers as `hidden`.
+    /// Unpruned sequences, given the layers' output for their last rows in `hidden`.
     fn whole_sequences(
         &self,
         hidden: &Tensor,
@@ -333,7 +332,7 @@ impl LlavaModel {
         })
     }
 
-    /// Sequences whose last rows came out of the layers as `hidden`.
+    /// Sequences, given the layers' output for their last rows in `hidden`.
     fn finish(
         &self,
         hidden: &Tensor,

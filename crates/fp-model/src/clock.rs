@@ -1,4 +1,4 @@
-//! How long the stages of a batch take.
+//! Timing of a batch's stages.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,16 @@ use candle_core::Device;
 
 use crate::error::Result;
 
-/// Measures one stage after the other.
+/// Measures the durations of consecutive stages.
 #[derive(Debug)]
 pub(crate) struct StageClock<'a> {
-    /// The device that is waited for at the end of each stage; none where the time is that
-    /// of the host alone.
+    /// The device to wait for at the end of each stage; `None` to measure host time alone.
     device: Option<&'a Device>,
     last: Instant,
 }
 
 impl<'a> StageClock<'a> {
-    /// A clock that waits for nothing: work that a device still has to do counts to a later
+    /// A clock that doesn't wait for a device: work still queued there counts towards a later
     /// stage.
     pub(crate) fn plain() -> StageClock<'a> {
         StageClock {
@@ -25,7 +24,7 @@ impl<'a> StageClock<'a> {
         }
     }
 
-    /// A clock that waits until `device` has finished each stage.
+    /// A clock that waits for `device` to finish at the end of each stage.
     pub(crate) fn synchronised(device: &'a Device) -> Result<StageClock<'a>> {
         device.synchronize()?;
         Ok(StageClock {
@@ -34,7 +33,7 @@ impl<'a> StageClock<'a> {
         })
     }
 
-    /// Whether the device is waited for.
+    /// Whether the clock waits for a device.
     pub(crate) fn is_synchronised(&self) -> bool {
         self.device.is_some()
     }

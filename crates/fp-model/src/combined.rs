@@ -1,4 +1,4 @@
-//! Layer K's attention as one query strategy combines it, scored where it was computed.
+//! Layer K's attention combined by one query strategy, scored on the device that computed it.
 
 use fp_scoring::{
     HeadStrategy, ImageAttention, QueryAudit, QueryStrategy, SelectOptions, Selection,
@@ -8,7 +8,7 @@ use fp_scoring::{
 use crate::error::Result;
 use crate::prefix::Prefix;
 
-/// Head strategies that are asked for together, at one h and R.
+/// Head strategies to score together, with the same h and R.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreRequest {
     /// The strategies.
@@ -17,7 +17,7 @@ pub struct ScoreRequest {
     pub options: SelectOptions,
 }
 
-/// One row per head `[H, N]`; on a GPU for a prefix whose attention is there.
+/// One row of attention per head, `[H, N]`; on a GPU if the prefix's attention is there.
 #[derive(Debug)]
 pub struct CombinedAttention<'a> {
     prefix: &'a Prefix,
@@ -35,8 +35,8 @@ impl Prefix {
     /// The attention of the rows that `query` reads, combined into one row per head.
     ///
     /// # Errors
-    /// Rows that the prefix wasn't asked for, attention that no softmax gives (on a GPU
-    /// both scoring and [`CombinedAttention::audit`] say so instead), a GPU that fails.
+    /// Rows whose attention wasn't read for the prefix, values that no softmax gives (on a GPU
+    /// reported by scoring and [`CombinedAttention::audit`] instead), a GPU that fails.
     pub fn combine(&self, query: QueryStrategy) -> Result<CombinedAttention<'_>> {
         #[cfg(feature = "cuda")]
         if let Some(attention) = self.on_device() {
@@ -52,10 +52,10 @@ impl Prefix {
         })
     }
 
-    /// What one pair of strategies selects, audited.
+    /// The audited selection by one pair of strategies.
     ///
     /// # Errors
-    /// As [`Prefix::combine`], and attention that can't be scored.
+    /// Those of [`Prefix::combine`], and attention that can't be scored.
     pub fn select(
         &self,
         head: HeadStrategy,
@@ -69,7 +69,7 @@ impl Prefix {
         Ok(select(&self.attention()?, head, query, options)?)
     }
 
-    /// Layer K's attention where it is on a GPU.
+    /// Layer K's attention, if it is on a GPU.
     #[cfg(feature = "cuda")]
     fn on_device(&self) -> Option<crate::gpu::LayerAttention<'_>> {
         Some(crate::gpu::LayerAttention {
@@ -82,8 +82,8 @@ impl Prefix {
 }
 
 impl CombinedAttention<'_> {
-    /// What each request selects, in their order. On a GPU everything is enqueued before
-    /// the first outcome is read, and outcomes alone come to the host.
+    /// The selections of each request, in order. On a GPU everything is enqueued before the first
+    /// result is read, and only the results are copied to the host.
     pub fn score(&self, requests: &[ScoreRequest]) -> Vec<Result<Vec<Selection>>> {
         let (heads, tokens) = (self.prefix.num_heads, self.prefix.layout().num_image);
         match &self.rows {

@@ -1,4 +1,4 @@
-//! From a prefix and a selection to the rows that the layers to come run.
+//! From a prefix and a selection to the rows that the remaining layers run.
 
 use candle_core::{Device, Tensor};
 use fp_scoring::{Merge, PositionRule, TokenSelection};
@@ -11,25 +11,25 @@ use crate::ops::host_values;
 use crate::positions::{Numbering, Position};
 use crate::prefix::{Prefix, Segments, Standing};
 
-/// What of a prefix is kept.
+/// The part of a prefix that continues.
 pub(crate) struct Continuation {
-    /// The rows that are run.
+    /// Hidden states of the rows to run.
     pub(crate) hidden: HiddenRows,
     /// Their positions.
     pub(crate) positions: Vec<Position>,
-    /// Everything that is cached already, shared.
+    /// Everything cached so far, shared.
     pub(crate) cache: SequenceCache,
-    /// The tokens that are kept.
+    /// The kept tokens.
     pub(crate) standing: Standing,
-    /// Where the next tokens stand.
+    /// Positions of the tokens that follow.
     pub(crate) segments: Segments,
-    /// Rows from the first on that aren't run, since the layers to come have them.
+    /// Number of leading rows that aren't run, since the remaining layers have them cached.
     pub(crate) num_ahead: usize,
 }
 
 impl LlavaModel {
-    /// The tokens that `selection` lets through, at positions by `rule`. With `ends` some
-    /// row has to be run, for there to be logits.
+    /// What `selection` keeps of the prefix, with positions by `rule`. With `ends`, at least one
+    /// row is run, so that there are logits.
     pub(crate) fn continuation(
         &self,
         prefix: &Prefix,
@@ -67,7 +67,7 @@ impl LlavaModel {
         })
     }
 
-    /// Hidden states of what is kept, without the first `num_ahead` rows of the system.
+    /// Hidden states of the kept rows, without the first `num_ahead` rows of the system.
     fn hidden_rows(
         &self,
         prefix: &Prefix,
@@ -100,7 +100,7 @@ impl LlavaModel {
     }
 }
 
-/// The tokens of a selection that is made from this prefix.
+/// The tokens of `selection`, and their positions by `rule`.
 fn standing(prefix: &Prefix, selection: &TokenSelection, rule: PositionRule) -> Standing {
     let before = &prefix.standing;
     let layout = fp_scoring::TokenLayout {
@@ -160,7 +160,7 @@ fn check_selection(prefix: &Prefix, selection: &TokenSelection) -> Result<()> {
     }
 }
 
-/// Weighted sums of rows `[n, D]`, taken in `f64` in the order of the weights. A sum of one
+/// Weighted sums of rows `[n, D]`, accumulated in `f64` in the order of the weights. A sum of one
 /// row with weight 1 is that row, bit for bit.
 fn merged_rows(rows: &Tensor, merge: &Merge) -> Result<Tensor> {
     let (_, width) = rows.dims2()?;

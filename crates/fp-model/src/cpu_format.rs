@@ -1,10 +1,10 @@
-//! Number formats that arithmetic on the CPU can be asked for, beside that of the weights.
+//! Number formats for arithmetic on the CPU, independent of the weights' format.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What rows are rounded to before they are multiplied, or what the KV cache keeps. Sums
-/// and everything else are in `f32` either way.
+/// Number format to which rows are rounded before they are multiplied, or in which the KV cache is
+/// stored. Sums and everything else are in `f32` either way.
 ///
 /// # Examples
 /// ```
@@ -19,11 +19,11 @@ pub enum CpuFormat {
     /// 32 bits.
     #[default]
     F32,
-    /// The upper half of them.
+    /// 16 bits: the upper half of an `f32`.
     Bf16,
 }
 
-/// A name that is no [`CpuFormat`].
+/// A name that isn't a [`CpuFormat`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a number format of the CPU kernels; expected one of: f32, bf16")]
 pub struct UnknownCpuFormat {
@@ -32,7 +32,7 @@ pub struct UnknownCpuFormat {
 }
 
 impl CpuFormat {
-    /// As it is written.
+    /// The name, as it is parsed.
     pub const fn name(self) -> &'static str {
         match self {
             CpuFormat::F32 => "f32",
@@ -68,13 +68,13 @@ impl FromStr for CpuFormat {
     }
 }
 
-/// How this machine rounds sums of products, for rows that are rounded to bf16 or not: what
-/// is equal gives equal bits.
+/// Name of the way in which this machine rounds sums of products, with or without rows in bf16:
+/// machines with equal names give equal bits.
 pub fn rounding(rows_in_bf16: bool) -> &'static str {
     fp_kernels::dense::rounding(rows_in_bf16).name()
 }
 
-/// The instruction set that they run on.
+/// Name of the instruction set that matrix products run on.
 pub fn instructions(rows_in_bf16: bool) -> &'static str {
     fp_kernels::dense::instructions(rows_in_bf16)
 }

@@ -1,4 +1,4 @@
-//! Devices by their names on a command line.
+//! Devices by their command-line names.
 
 use candle_core::Device;
 
@@ -7,9 +7,9 @@ use crate::error::{ModelError, Result};
 /// The device called `name`: `cpu`, `cuda` or `cuda:1`.
 ///
 /// # Errors
-/// Another name; CUDA in a build without the feature `cuda`, with what to build
-/// instead; a GPU that isn't there or can't be used, with what is missing: the driver or a
-/// newer one, a newer GPU, cuBLAS, cuRAND, free memory.
+/// Another name; CUDA in a build without the feature `cuda`, with the build to use instead; a GPU
+/// that doesn't exist or can't be used, with what is missing: the driver or a newer one, a newer
+/// GPU, cuBLAS, cuRAND, free memory.
 ///
 /// # Examples
 /// ```
@@ -29,7 +29,7 @@ pub fn device(name: &str) -> Result<Device> {
     }
 }
 
-/// Whether `name` is one that [`device`] knows, whatever this machine and this build have.
+/// Whether [`device`] accepts `name`, whatever this machine and this build support.
 pub fn is_device_name(name: &str) -> bool {
     kind(name).is_some()
 }
@@ -53,12 +53,12 @@ fn cuda_device(_: usize) -> Result<Device> {
     Err(ModelError::NoCuda)
 }
 
-/// The device of GPU `index`: one for the whole process, so that all tensors are of the
-/// same device and in the order of its one stream.
+/// The device of GPU `index`: one for the whole process, so that all tensors are on the same device
+/// and ordered by its one stream.
 ///
-/// That stream is its own, not each thread's default one: weights are loaded by one thread
-/// and used by others, and nothing would order their streams. Events are off: with one
-/// stream they order nothing, and each buffer would bring two.
+/// That stream is the device's own rather than each thread's default one: weights are loaded by one
+/// thread and used by others, and nothing would order their streams. Events are off: with one
+/// stream they order nothing, and each buffer would need two.
 #[cfg(feature = "cuda")]
 fn cuda_device(index: usize) -> Result<Device> {
     use std::collections::HashMap;
@@ -79,7 +79,7 @@ fn cuda_device(index: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Bytes of a GPU's memory that are free now; none for the CPU.
+/// Free bytes of a GPU's memory now; `None` for the CPU.
 ///
 /// # Errors
 /// A driver that fails.

@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a checkpoint or with what a model is asked to do.
+//! Errors of checkpoints and of requests to a model.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use fp_scoring::{Cause, SharedError};
 /// Result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what would be right.
+/// What went wrong, where, and what is expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A folder that isn't a checkpoint that runs, or whose files contradict each other.
+    /// A folder that isn't a runnable checkpoint, or whose files contradict each other.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint_kind::CheckpointError),
-    /// A CLIP model that is needed beside the checkpoint and isn't there or doesn't fit.
+    /// A CLIP model that is needed beside the checkpoint and is missing or doesn't fit.
     #[error(transparent)]
     Clip(#[from] crate::clip::ClipError),
     /// A file or folder can't be read.
@@ -42,7 +42,7 @@ pub enum ModelError {
         field: String,
         /// The value found.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
     /// The folder holds no weights in a known form.
@@ -50,7 +50,7 @@ pub enum ModelError {
     NoWeights {
         /// The checkpoint's folder.
         dir: PathBuf,
-        /// File names that would have been right.
+        /// File names that are looked for.
         looked_for: Vec<String>,
     },
     /// A weight file is cut short, damaged, or contradicts its index.
@@ -60,10 +60,10 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
-        /// What its reader says, where that found it.
+        /// Its reader's error, if that found it.
         source: Option<Cause>,
     },
-    /// The names of the tensors fit no known layout.
+    /// The tensors' names match no known layout.
     #[error(
         "the tensors of {} fit no known layout; expected one of {}", dir.display(), expected.join(", ")
     )]
@@ -73,7 +73,7 @@ pub enum ModelError {
         /// One tensor name of each known layout.
         expected: Vec<String>,
     },
-    /// A tensor that the config asks for isn't there.
+    /// A tensor that the config requires is missing.
     #[error(
         "tensor `{name}` of shape {expected:?} is missing from {}; {} asks for it",
         location.display(), config.display()
@@ -85,7 +85,7 @@ pub enum ModelError {
         expected: Vec<usize>,
         /// The shard that the index names, or the folder searched.
         location: PathBuf,
-        /// The config that asks for it.
+        /// The config that requires it.
         config: PathBuf,
     },
     /// A tensor's shape contradicts the config.
@@ -102,10 +102,10 @@ pub enum ModelError {
         expected: Vec<usize>,
         /// Shape found.
         got: Vec<usize>,
-        /// The config that asks for it.
+        /// The config that requires it.
         config: PathBuf,
     },
-    /// A tensor's number format isn't one that weights come in.
+    /// A tensor's number format isn't supported for weights.
     #[error("tensor `{name}` in {} is {found}; expected F32, F16 or BF16", shard.display())]
     TensorDtype {
         /// Name of the tensor.
@@ -124,7 +124,7 @@ pub enum ModelError {
         shard: PathBuf,
         /// Index in the flattened tensor.
         index: usize,
-        /// What stands there.
+        /// The value found.
         value: f32,
     },
     /// The vision tower of an original-layout checkpoint isn't where it should be.
@@ -135,10 +135,10 @@ pub enum ModelError {
     VisionTowerMissing {
         /// Its name in the config.
         name: String,
-        /// Places looked at.
+        /// Paths that were searched.
         searched: Vec<PathBuf>,
     },
-    /// A selector that selected nothing.
+    /// A selector that failed.
     #[error(transparent)]
     Select(#[from] fp_scoring::SelectError),
     /// A plan that this model can't follow.
@@ -154,7 +154,7 @@ pub enum ModelError {
         /// Ids below this exist.
         vocab_size: usize,
     },
-    /// CUDA was asked of a build that has none.
+    /// CUDA was requested in a build without it.
     #[error(
         "this build computes on the CPU alone; build with `--features cuda`, which takes NVIDIA's \
          CUDA toolkit, to compute on a GPU"
@@ -170,7 +170,7 @@ pub enum ModelError {
         what: &'static str,
         /// Shape found.
         got: Vec<usize>,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
     /// An argument has a value that can't be used.
@@ -180,7 +180,7 @@ pub enum ModelError {
         what: &'static str,
         /// Value found.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
     /// The model produced something that isn't a number.
@@ -191,7 +191,7 @@ pub enum ModelError {
         /// First index at fault.
         index: usize,
     },
-    /// A budget or head count that can't be met.
+    /// A budget or number of heads that is impossible.
     #[error(transparent)]
     Budget(#[from] fp_scoring::BudgetError),
     /// An image can't be read or prepared.

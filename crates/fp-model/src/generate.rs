@@ -7,17 +7,17 @@ use crate::model::LlavaModel;
 use crate::positions::Position;
 use crate::sampling::{Sampler, Sampling};
 
-/// Most tokens that one call may ask for.
+/// Largest number of tokens that one call may request.
 pub const MOST_NEW_TOKENS: usize = 1 << 20;
 
 /// How tokens are decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateOptions {
-    /// Most tokens per sequence.
+    /// Largest number of new tokens per sequence.
     pub max_new_tokens: usize,
     /// Tokens that end a sequence; they are not part of it.
     pub stop_tokens: Vec<u32>,
-    /// How a token is chosen.
+    /// How each token is chosen.
     pub sampling: Sampling,
 }
 
@@ -25,18 +25,18 @@ pub struct GenerateOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// A stop token came.
+    /// A stop token was chosen.
     Stop,
-    /// As many tokens as were asked for.
+    /// `max_new_tokens` tokens were decoded.
     Length,
 }
 
-/// What one sequence was decoded to.
+/// The tokens decoded for one sequence.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Generation {
     /// The new tokens, without the stop token.
     pub token_ids: Vec<u32>,
-    /// Why there are no more.
+    /// Why decoding ended.
     pub finish_reason: FinishReason,
 }
 
@@ -52,11 +52,11 @@ impl LlavaModel {
     /// Decodes all sequences together; one [`Generation`] per request. A second
     /// call continues where the first one ended.
     ///
-    /// Room for `max_new_tokens` keys and values per sequence is reserved first,
-    /// in all layers.
+    /// Memory for the keys and values of `max_new_tokens` tokens per sequence is reserved first, in
+    /// all layers.
     ///
     /// # Errors
-    /// Options that make no sense, or logits that aren't finite.
+    /// Invalid options, or logits that aren't finite.
     pub fn generate(
         &self,
         branches: &mut Branches,
@@ -65,12 +65,12 @@ impl LlavaModel {
         self.generate_observed(branches, options, &mut |_| Ok(()))
     }
 
-    /// As [`LlavaModel::generate`]; `observer` is called with the number of tokens that
-    /// were decoded so far whenever another one of every sequence has been chosen: after
-    /// the first call there is a first token.
+    /// Like [`LlavaModel::generate`]; `observer` is called with the number of tokens decoded so
+    /// far, each time another token of every sequence has been chosen. It is first called when the
+    /// first token is known.
     ///
     /// # Errors
-    /// As there, and what `observer` returns.
+    /// The same, and what `observer` returns.
     pub fn generate_observed(
         &self,
         branches: &mut Branches,
@@ -86,7 +86,8 @@ impl LlavaModel {
                 .reserve(&mut branch.cache, 0..num_layers, options.max_new_tokens)?;
             running.push(Running {
                 branch,
-                // Every sequence draws from its own stream, whatever its company.
+                // Every sequence samples from a generator of its own, independent of the rest of
+                // the batch.
                 sampler: Sampler::new(&options.sampling)?,
                 generation: Generation {
                     token_ids: Vec::new(),
@@ -113,7 +114,7 @@ impl LlavaModel {
             .collect())
     }
 
-    /// Runs the model on the tokens that were chosen last.
+    /// Runs the model on the most recently chosen tokens.
     fn run_pending(&self, running: &mut [Running<'_>]) -> Result<()> {
         let mut tokens = Vec::new();
         let mut active = Vec::new();
@@ -128,7 +129,7 @@ impl LlavaModel {
         }
         let mut hidden = self.decoder.embed(&tokens)?;
         let num_layers = self.config().text.num_layers;
-        // Layers between two of these see every sequence at one position.
+        // Between two of these bounds, all layers have the same position for a sequence.
         let starts = active.iter().flat_map(|s| s.branch.segments.starts());
         let mut bounds: Vec<usize> = starts.chain([num_layers]).collect();
         bounds.sort_unstable();
@@ -161,8 +162,8 @@ impl LlavaModel {
 }
 
 impl Running<'_> {
-    /// Chooses the next token. It is run when the one after it is asked for: the
-    /// last token's own logits are nobody's business.
+    /// Chooses the next token. The token is run only when another one is requested, so the last
+    /// token's own logits are never computed.
     fn choose(&mut self, options: &GenerateOptions) -> Result<()> {
         let token = self.sampler.choose(&self.branch.logits)?;
         self.branch.min_margin = self.branch.min_margin.min(self.branch.logits.margin());
@@ -178,8 +179,7 @@ impl Running<'_> {
 }
 
 impl GenerateOptions {
-    /// Greedy decoding of at most `max_new_tokens`, ending at the tokens that
-    /// `model`'s config names.
+    /// Greedy decoding of at most `max_new_tokens`, ending at the stop tokens of `model`'s config.
     pub fn greedy(model: &LlavaModel, max_new_tokens: usize) -> GenerateOptions {
         GenerateOptions {
             max_new_tokens,
@@ -188,8 +188,8 @@ impl GenerateOptions {
         }
     }
 
-    /// Greedy decoding of exactly `num_tokens`: no token ends a sequence. What is timed
-    /// has to be equally long whatever the model says.
+    /// Greedy decoding of exactly `num_tokens` tokens without stop tokens, so that timed runs have
+    /// equal lengths.
     pub fn forced(num_tokens: usize) -> GenerateOptions {
         GenerateOptions {
             max_new_tokens: num_tokens,
@@ -201,8 +201,7 @@ impl GenerateOptions {
     /// Refuses invalid values.
     ///
     /// # Errors
-    /// Sampling parameters that make no sense, or more tokens than any model's
-    /// positions reach.
+    /// Invalid sampling parameters, or more than [`MOST_NEW_TOKENS`] tokens.
     pub fn check(&self) -> Result<(), ModelError> {
         if self.max_new_tokens > MOST_NEW_TOKENS {
             return Err(ModelError::InputValue {

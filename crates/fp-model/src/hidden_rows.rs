@@ -1,18 +1,18 @@
-//! Rows of hidden states that are kept, gathered from their places.
+//! Kept rows of hidden states, gathered from one or several tensors.
 
 use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::ops::{concatenated, gather_rows};
 
-/// Rows of one sequence: some of each of these tensors `[_, D]`, one after the other.
+/// Rows of one sequence: a list of tensors `[_, D]`, with indices of the rows to take from each.
 #[derive(Debug, Default)]
 pub(crate) struct HiddenRows {
     parts: Vec<(Tensor, Vec<usize>)>,
 }
 
 impl HiddenRows {
-    /// Adds rows of a tensor.
+    /// Adds the rows `rows` of a tensor.
     pub(crate) fn push(&mut self, from: &Tensor, rows: impl IntoIterator<Item = usize>) {
         let rows: Vec<usize> = rows.into_iter().collect();
         if !rows.is_empty() {
@@ -20,7 +20,7 @@ impl HiddenRows {
         }
     }
 
-    /// All rows of several sequences, `[T, D]`; none where there is no row.
+    /// All rows of several sequences, `[T, D]`; `None` if there are no rows.
     ///
     /// # Errors
     /// A GPU that fails.
@@ -41,8 +41,8 @@ impl HiddenRows {
     }
 }
 
-/// In one launch: a row is a few microseconds' work on a GPU, whatever it costs to ask for
-/// it. Branches of one prefix have one source, which isn't copied.
+/// Gathers in one launch: on a GPU, launching takes longer than copying a few rows. Branches of one
+/// prefix share a source, which isn't copied.
 fn gather_at_once(parts: &[&(Tensor, Vec<usize>)]) -> Result<Tensor> {
     let mut sources: Vec<(&Tensor, usize)> = Vec::new();
     let mut num_rows = 0;

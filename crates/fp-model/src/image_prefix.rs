@@ -1,5 +1,4 @@
-//! What all questions on one image share: the image up to the end of some layers, behind
-//! what comes before it.
+//! The part that all questions on one image share: system and image, up to the end of some layers.
 
 use std::sync::Arc;
 
@@ -16,8 +15,8 @@ use crate::prefix::{Prefix, Segments, Standing, check_rows};
 use crate::prompt::EncodedPrompt;
 use crate::system_prefix::SystemPrefix;
 
-/// The part of prefixes that doesn't depend on the question: system and image after one
-/// or several numbers of layers, nothing dropped.
+/// The part of prefixes that doesn't depend on the question: system and image after one or several
+/// numbers of layers, with nothing dropped.
 #[derive(Debug)]
 pub struct ImagePrefix {
     /// By ascending depth.
@@ -33,36 +32,36 @@ pub struct ImagePrefix {
     projector_rows: Option<Tensor>,
 }
 
-/// System and image after so many layers.
+/// System and image after `depth` layers.
 #[derive(Debug)]
 struct Stop {
     depth: usize,
-    /// System first, `[system + N, D]`.
+    /// Hidden states `[system + N, D]`, the system's first.
     hidden: Tensor,
-    /// The last layer's projections of the image's rows with their rotated queries, for
-    /// rows to read that lie in the image; none before layer 1.
+    /// The last layer's rotated queries of the image's rows, for query rows inside the image;
+    /// `None` before layer 1.
     queries: Option<Tensor>,
 }
 
 impl ImagePrefix {
-    /// Tokens before and of the image.
+    /// Number of tokens of system and image.
     pub fn num_tokens(&self) -> usize {
         self.system_ids.len() + self.num_image
     }
 
-    /// The numbers of layers that it can be gone on from, ascending.
+    /// The numbers of layers after which questions can continue, ascending.
     pub fn depths(&self) -> Vec<usize> {
         self.stops.iter().map(|stop| stop.depth).collect()
     }
 }
 
 impl LlavaModel {
-    /// Runs an image behind what comes before it, for any number of questions, and stops
-    /// after each of `depths` layers, ascending; 0 is before layer 1.
+    /// Runs system and image, for any number of questions, and stops after each of the numbers of
+    /// layers in `depths`, ascending; 0 is before layer 1.
     ///
     /// # Errors
-    /// No depth, one outside 0..L, or one that doesn't ascend; a sequence longer than the
-    /// model's attention window.
+    /// No depth, a depth outside 0..L, depths that don't ascend; a sequence longer than the model's
+    /// attention window.
     pub fn prefill_image(
         &self,
         system: &SystemPrefix,
@@ -118,11 +117,11 @@ impl LlavaModel {
         })
     }
 
-    /// One [`Prefix`] for each of the image's depths, as [`LlavaModel::prefill_prefix`]
-    /// makes it; `query_rows` are those of each depth, in the same order.
+    /// One [`Prefix`] for each of the image's depths, as [`LlavaModel::prefill_prefix`] makes it;
+    /// `query_rows` has the rows for each depth, in the same order.
     ///
     /// # Errors
-    /// As there, and a prompt that begins otherwise than the shared part.
+    /// The same, and a prompt that doesn't begin with the shared part.
     pub fn prefill_question(
         &self,
         image: &ImagePrefix,
@@ -218,7 +217,7 @@ impl LlavaModel {
         Ok(prefixes.collect())
     }
 
-    /// Attention of rows that lie in the image.
+    /// Attention of query rows inside the image.
     fn early_attention(
         &self,
         image: &ImagePrefix,
@@ -254,7 +253,7 @@ impl LlavaModel {
     }
 }
 
-/// Rows behind those of the system, where there are any.
+/// `rows` after the system's rows, if there are any.
 pub(crate) fn behind(system: Option<&Tensor>, rows: &Tensor) -> Result<Tensor> {
     Ok(match system {
         Some(system) => concatenated(&[system, rows])?,

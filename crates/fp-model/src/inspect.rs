@@ -1,4 +1,4 @@
-//! What a checkpoint is, and what is missing or wrong in it.
+//! Inspection of a checkpoint: its model, and missing or wrong parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,57 +18,56 @@ use crate::weights::{StoredDtype, expected_tensors};
 pub struct StoredValues {
     /// Number of values.
     pub num_values: usize,
-    /// Their bytes.
+    /// Number of bytes.
     pub bytes: usize,
 }
 
-/// A checkpoint as it was found.
+/// Results of inspecting a checkpoint.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Inspection {
-    /// The configuration, class defaults filled in.
+    /// The configuration, with class defaults filled in.
     pub config: ModelConfig,
-    /// Whose tensor names it has.
+    /// Title of the layout of its tensor names.
     pub layout: &'static str,
-    /// Weight files, those of a tower in its own folder included.
+    /// Weight files, including those of a tower in its own folder.
     pub files: Vec<PathBuf>,
-    /// What is stored, by format; `other` counts values of formats that weights
-    /// don't come in.
+    /// Stored values by number format; `other` counts values in formats that aren't supported for
+    /// weights.
     pub stored: BTreeMap<String, StoredValues>,
-    /// Weights that running the model takes.
+    /// Number of weights that the model uses.
     pub num_weights: usize,
-    /// Bytes of those weights on the CPU: matrices in their stored format where that has two
-    /// bytes, all else in `f32`.
+    /// Bytes of those weights on the CPU: matrices in their stored format if that has two bytes,
+    /// all others in `f32`.
     pub bytes_on_cpu: usize,
-    /// What is resident at the peak of one question on the CPU, nothing pruned, mapped pages
-    /// included.
+    /// Peak resident memory for one question on the CPU without pruning, mapped pages included.
     pub resident: ResidentMemory,
-    /// Bytes of keys and values per token at two bytes a value, all layers.
+    /// Bytes of keys and values per token over all layers, at two bytes a value.
     pub kv_bytes_per_token_f16: usize,
-    /// Stored tensors that running the model doesn't take.
+    /// Stored tensors that the model doesn't use.
     pub unused: Vec<String>,
-    /// What is missing, misshapen, unreadable or left over, and what of the other files
-    /// doesn't fit them, in words. Empty, and no file missing: it will run.
+    /// Tensors that are missing, misshapen, unreadable or unused, and other files that don't fit
+    /// them, in words. If this is empty and no file is missing, the model runs.
     pub problems: Vec<String>,
-    /// Files other than weights that answering needs and that are missing.
+    /// Missing files, other than weights, that answering requires.
     pub missing_files: Vec<String>,
-    /// What configuration, preprocessor and tokenizer say that contradicts the model and
-    /// isn't followed.
+    /// Values of configuration, preprocessor and tokenizer that contradict the model and are
+    /// ignored.
     pub notes: Vec<String>,
 }
 
 impl Inspection {
-    /// Whether nothing stands against running the model on a picture and a question.
+    /// Whether the model can run on an image and a question.
     pub fn is_complete(&self) -> bool {
         self.problems.is_empty() && self.missing_files.is_empty()
     }
 }
 
-/// Looks a checkpoint over without reading any weights. `vision_tower` is as in
+/// Inspects a checkpoint without reading its weights. `vision_tower` is as in
 /// [`crate::LoadOptions::vision_tower`].
 ///
 /// # Errors
-/// A folder that is something else than a full model; a config or weight file that is
-/// missing, damaged or unsupported as a whole; single tensors at fault are reported in [`Inspection::problems`].
+/// A folder that isn't a full model; a config or weight file that is missing, damaged or
+/// unsupported as a whole. Errors of single tensors are reported in [`Inspection::problems`].
 pub fn inspect(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<Inspection> {
     let dir = dir.as_ref();
     let opened = OpenedCheckpoint::survey(dir, vision_tower)?;

@@ -22,7 +22,7 @@ impl KernelMatrix {
         KernelMatrix::Packed(Arc::new(matrix))
     }
 
-    /// Rows are rounded where that is asked for and the weights are `bf16`.
+    /// Rows are rounded if `round_rows` is set and the weights are `bf16`.
     pub(crate) fn half(matrix: HalfMatrix, round_rows: bool) -> KernelMatrix {
         KernelMatrix::Half {
             rows_in_bf16: round_rows && matrix.format() == HalfFormat::Bf16,

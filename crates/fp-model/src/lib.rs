@@ -1,17 +1,17 @@
 //! LLaVA with visual-token pruning: one prefix, many branches.
 //!
-//! A sample runs through decoder layers 1..K once; that is a [`Prefix`], and
-//! with it comes layer K's attention to the image. What is selected of it continues to a
-//! further layer, which gives another [`Prefix`], or to the end: any number of
-//! selections as one batch of [`Branches`], decoded together. Nothing pruned, and the model gives what the reference
-//! implementations give.
+//! A sample runs through decoder layers 1..K once; the result is a [`Prefix`], which includes layer
+//! K's attention to the image. The tokens selected from it continue to a later layer, which gives
+//! another [`Prefix`], or to the end: any number of selections as one batch of [`Branches`],
+//! decoded together. Without pruning, the model's outputs equal those of the reference
+//! implementations.
 //!
-//! What no LLaVA checkpoint has of CLIP, its text tower and projections, comes from a folder
-//! of its own: [`OpenedClip`].
+//! CLIP's text tower and projections, which LLaVA checkpoints lack, come from a CLIP folder:
+//! [`OpenedClip`].
 //!
-//! What several samples begin with is run once: the [`SystemPrefix`] of all prompts
-//! of a template, through all layers, and the [`ImagePrefix`] of all questions on an
-//! image. Nothing of it changes a bit of what comes out.
+//! Parts that several samples share are run once: the [`SystemPrefix`] of all prompts of a
+//! template, through all layers, and the [`ImagePrefix`] of all questions on an image. Sharing
+//! doesn't change a bit of the results.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -25,7 +25,7 @@
 //! let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
 //! let image = model.encode_image(&pixels)?;
 //!
-//! // Three tokens, the image, three tokens.
+//! Three tokens, the image token, three tokens.
 //! let prompt = EncodedPrompt { input_ids: vec![1, 7, 8, 500, 9, 10, 11], image_position: 3 };
 //! let last_row = 3 + image.num_tokens() + 2;
 //! let options = PrefixOptions { depth: 2, query_rows: vec![last_row] };

@@ -1,4 +1,4 @@
-//! Matrices in the form that the place of computation wants.
+//! Linear layers and embeddings, with matrices in the form that the device requires.
 
 use candle_core::{Device, Tensor};
 use fp_kernels::dense::{self, Start};
@@ -71,7 +71,7 @@ impl Linear {
         }
     }
 
-    /// `silu(gate) · up` of `x Wᵀ + b [T, 2 · width]`, gates first.
+    /// `silu(gate) · up` of `x Wᵀ + b [T, 2 · width]`, gates in the first half.
     pub(crate) fn gated(&self, x: &Tensor, width: usize) -> Result<Tensor> {
         match &self.weight {
             Weight::Kernels(weight) => {
@@ -96,8 +96,8 @@ impl Linear {
         }
     }
 
-    /// `finish(x Wᵀ + b)` where `finish` works on the CPU's values in place;
-    /// `None` where this layer isn't in the CPU kernels' form.
+    /// `finish(x Wᵀ + b)`, with `finish` working in place on CPU values; `None` if this layer isn't
+    /// in the CPU kernels' form.
     pub(crate) fn forward_then(
         &self,
         x: &Tensor,
@@ -169,7 +169,7 @@ pub(crate) enum Embedding {
 }
 
 impl Embedding {
-    /// The rows of `ids`, `[ids, D]`; ids are known to be inside the table.
+    /// The rows `ids`, `[ids, D]`; the ids must be in range.
     pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
         match self {
             Embedding::Table(table) => ops::gather_ids(table, ids),
@@ -178,7 +178,7 @@ impl Embedding {
         }
     }
 
-    /// As [`Embedding::rows`] on a GPU, rows of `features [F, D]` among them, in one launch.
+    /// Like [`Embedding::rows`] on a GPU, with rows of `features [F, D]` in between, in one launch.
     #[cfg(feature = "cuda")]
     pub(crate) fn rows_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
         let table = match self {

@@ -1,4 +1,4 @@
-//! Logits of a sequence's next token, where they were computed.
+//! Logits of a sequence's next token, stored on the device that computed them.
 
 use std::sync::OnceLock;
 
@@ -6,8 +6,8 @@ use crate::error::{ModelError, Result};
 use crate::margin::margin;
 use crate::sampling::argmax;
 
-/// Values on the CPU; or on a GPU, from which what greedy decoding needs has come and the
-/// rest is copied if someone asks for it.
+/// Values on the CPU, or on a GPU. From a GPU, only what greedy decoding needs has been copied; the
+/// rest is copied on request.
 #[derive(Debug)]
 pub(crate) struct Logits {
     values: OnceLock<Vec<f32>>,
@@ -15,7 +15,7 @@ pub(crate) struct Logits {
     device: Option<OnDevice>,
 }
 
-/// A row `[1, V]` on a GPU, and what greedy decoding takes of it.
+/// A row `[1, V]` on a GPU, and its greedy choice.
 #[cfg(feature = "cuda")]
 #[derive(Debug)]
 struct OnDevice {
@@ -39,12 +39,12 @@ impl Logits {
         })
     }
 
-    /// Those of each row of `[B, V]` on a GPU: twelve bytes a row come to the host, in one
+    /// Logits of each row of `[B, V]` on a GPU; twelve bytes per row are copied to the host, in one
     /// copy.
     ///
     /// # Errors
-    /// Values that aren't finite, what the launches before found wrong with their data, a
-    /// GPU that fails.
+    /// Values that aren't finite, errors that earlier launches found in their data, a GPU that
+    /// fails.
     #[cfg(feature = "cuda")]
     pub(crate) fn of_device(logits: &candle_core::Tensor) -> Result<Vec<Logits>> {
         let choices = crate::gpu::choose_tokens(logits)?;
@@ -52,7 +52,7 @@ impl Logits {
         rows.map(|(index, choice)| {
             let row = logits.narrow(0, index, 1)?;
             if !choice.is_finite {
-                // The host says which.
+                // The values on the host show which one.
                 return Logits::host(crate::gpu::host_values(&row)?);
             }
             Ok(Logits {
@@ -63,7 +63,7 @@ impl Logits {
         .collect()
     }
 
-    /// All of them, `[vocab]`.
+    /// All logits, `[vocab]`.
     ///
     /// # Errors
     /// A GPU that fails.
@@ -76,7 +76,7 @@ impl Logits {
         Ok(self.values.get().map_or(&[], Vec::as_slice))
     }
 
-    /// The largest one's token, ties to the lower id.
+    /// Token of the largest logit, ties to the lower id.
     pub(crate) fn greedy(&self) -> u32 {
         #[cfg(feature = "cuda")]
         if let Some(device) = &self.device {
@@ -85,7 +85,7 @@ impl Logits {
         argmax(self.values.get().map_or(&[], Vec::as_slice)) as u32
     }
 
-    /// Distance of the largest one to the second largest; infinite for fewer than two.
+    /// Difference of the two largest logits; infinite for fewer than two.
     pub(crate) fn margin(&self) -> f32 {
         #[cfg(feature = "cuda")]
         if let Some(device) = &self.device {

@@ -1,12 +1,12 @@
-//! How close greedy decoding came to another token.
+//! Margins of greedy decoding.
 
 use crate::branch::Branches;
 
 impl Branches {
-    /// Smallest distance between the largest logit and the runner-up over all
-    /// tokens that were chosen for a request so far, the stop token included: what
-    /// rounding would have to exceed to change its text. `None` before the first
-    /// token, past the last request, or for a vocabulary of one.
+    /// Smallest difference between the largest and second-largest logit over all tokens chosen for
+    /// a request so far, the stop token included: rounding would have to exceed it to change the
+    /// request's text. `None` before the first token, past the last request, or for a vocabulary of
+    /// one.
     pub fn min_margin(&self, request: usize) -> Option<f32> {
         self.get(request)
             .map(|branch| branch.min_margin)
@@ -14,7 +14,7 @@ impl Branches {
     }
 }
 
-/// Distance of the largest logit to the second largest; infinite for fewer than two.
+/// Difference of the two largest logits; infinite for fewer than two.
 pub(crate) fn margin(logits: &[f32]) -> f32 {
     let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
     for &logit in logits {

@@ -16,31 +16,30 @@ use crate::positions::Numbering;
 use crate::vision::{Vision, VisionEvidence, VisionParts};
 use crate::weights::{ComputeContext, Loader, Names, RandomWeights, Source};
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// Where it computes.
+    /// The device to compute on.
     pub device: Device,
-    /// Precision. On the CPU sums are in `f32` whatever it is. `F16` and `BF16` round the
-    /// weights' values there, so that they are those a half-precision checkpoint would
-    /// have, and keep matrices in two bytes a value; `F32` keeps the stored values in four.
-    /// `None` keeps the stored values in their own format, mapped where they are two bytes
-    /// in a safetensors file: the numbers of `F32` in half of the memory. Elsewhere `None`
-    /// takes the checkpoint's own format, `F16` if it doesn't say.
+    /// Precision. On the CPU, sums are always in `f32`; `F16` and `BF16` round the weights to the
+    /// values that a half-precision checkpoint would have, and store matrices in two bytes a value;
+    /// `F32` stores the weights in four. `None` keeps the stored values in their own format,
+    /// memory-mapped if they are two bytes in a safetensors file: the same numbers as `F32` in half
+    /// the memory. On a GPU, `None` means the checkpoint's own format, or `F16` if it states none.
     pub dtype: Option<DType>,
-    /// Folder of the vision tower, for checkpoints of the original layout. By
-    /// default it is looked for beside and inside the checkpoint.
+    /// Folder of the vision tower, for checkpoints in the original layout. By default it is
+    /// searched for beside and inside the checkpoint.
     pub vision_tower: Option<PathBuf>,
-    /// Whether to compute with this project's own kernels where it has them, on
-    /// the CPU. Without, the tensor library does everything, on the same path as
-    /// on a GPU: slower, and a check on both.
+    /// Whether to compute with this project's own kernels on the CPU, where they exist. Otherwise
+    /// the tensor library does everything, on the same code path as on a GPU: slower, but a check
+    /// on both.
     pub kernels: bool,
-    /// What those kernels round rows to before they multiply them by weights. `Bf16` takes
-    /// weights in `BF16`, and is faster where the processor has AVX512_BF16.
+    /// Format to which those kernels round rows before multiplying them by weights. `Bf16` requires
+    /// weights in `BF16`, and is faster on processors with AVX512_BF16.
     pub activations: CpuFormat,
-    /// What those kernels' KV cache keeps; on a GPU it is in the model's own format.
+    /// Format of those kernels' KV cache; on a GPU the cache is in the model's own format.
     pub kv_cache: CpuFormat,
-    /// Parts of the vision tower to load beside those that features take.
+    /// Parts of the vision tower to load besides those that features need.
     pub vision: VisionParts,
 }
 
@@ -59,11 +58,11 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    /// Refuses formats that don't go together or that the device doesn't have.
+    /// Refuses formats that can't be combined or that the device doesn't support.
     ///
     /// # Errors
-    /// A dtype that no model has; activations or a KV cache in bf16 where this project's CPU
-    /// kernels don't do the work, or with weights in another format.
+    /// An unsupported dtype; activations or a KV cache in bf16 if this project's CPU kernels aren't
+    /// used, or activations in bf16 with weights in another format.
     pub fn check(&self) -> Result<()> {
         self.formats(None).map(|_| ())
     }
@@ -72,7 +71,7 @@ impl LoadOptions {
         self.formats(config.stored_dtype.as_deref())
     }
 
-    /// `stored` is the dtype that the checkpoint names.
+    /// `stored` is the dtype that the checkpoint states.
     fn formats(&self, stored: Option<&str>) -> Result<ComputeContext> {
         if let Some(dtype) = self
             .dtype
@@ -105,8 +104,8 @@ impl LoadOptions {
         })
     }
 
-    /// Refuses formats that only this project's CPU kernels have, and those without their
-    /// weights.
+    /// Refuses formats that only this project's CPU kernels support if those aren't used, and bf16
+    /// activations without bf16 weights.
     fn check_cpu_formats(&self) -> Result<()> {
         let by_kernels = self.device.is_cpu() && self.kernels;
         let is_bf16 = |format| format == CpuFormat::Bf16;
@@ -135,35 +134,35 @@ impl LoadOptions {
     }
 }
 
-/// An image as the decoder sees it: N embeddings of width D. Made once per
-/// image, used for any number of questions.
+/// An image's input to the decoder: N embeddings of width D. Computed once per image, used for any
+/// number of questions.
 #[derive(Debug, Clone)]
 pub struct ImageFeatures {
     pub(crate) embeds: Tensor,
-    /// What selectors may look at; none of any-resolution tiles.
+    /// Evidence that selectors may read; `None` for any-resolution tiles.
     pub(crate) vision: Option<Arc<VisionEvidence>>,
-    /// The same of each crop, where every patch of every crop is a token.
+    /// Evidence of each crop, if every patch of every crop is a token.
     pub(crate) crops: Option<Arc<CropFeatures>>,
-    /// How the decoder numbers them.
+    /// How the decoder numbers the tokens' positions.
     pub(crate) numbering: Numbering,
 }
 
-/// The crops that image tokens lie in.
+/// The crops to which image tokens belong.
 #[derive(Debug)]
 pub(crate) struct CropFeatures {
-    /// Of each crop, the squeezed image first, the tokens that its patches became.
+    /// For each crop, the resized whole image first, the tokens of its patches.
     pub(crate) tokens: Vec<Vec<usize>>,
-    /// What was read of the vision tower for each.
+    /// The evidence read from the vision tower for each crop.
     pub(crate) vision: Vec<VisionEvidence>,
 }
 
 impl ImageFeatures {
-    /// N.
+    /// N, the number of image tokens.
     pub fn num_tokens(&self) -> usize {
         self.embeds.dims().first().copied().unwrap_or(0)
     }
 
-    /// With what was read of the vision tower for the same image.
+    /// Adds evidence read from the vision tower for the same image.
     #[must_use]
     pub fn with_vision(self, evidence: VisionEvidence) -> ImageFeatures {
         ImageFeatures {
@@ -184,13 +183,13 @@ pub struct LlavaModel {
     config: ModelConfig,
     pub(crate) vision: Vision,
     pub(crate) decoder: Llama,
-    /// Beside the checkpoint, for methods that compare image and question.
+    /// The CLIP model given beside the checkpoint, for methods that compare image and question.
     pub(crate) clip: Option<Clip>,
 }
 
 impl LlavaModel {
-    /// Loads a checkpoint's folder. All that it needs is found to be there, whole
-    /// and of the right shape before any value is read.
+    /// Loads a checkpoint's folder. All required files and tensors are checked for presence,
+    /// integrity and shape before any value is read.
     ///
     /// # Errors
     /// A config or weight file that is missing, damaged or unsupported; a tensor
@@ -211,15 +210,15 @@ impl LlavaModel {
     /// A model of a known shape with seeded dummy weights, for timing.
     ///
     /// # Errors
-    /// An unsupported dtype, or whatever the device reports.
+    /// An unsupported dtype, or a device that fails.
     pub fn random(preset: Preset, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
         LlavaModel::random_of(preset.config(), seed, options)
     }
 
-    /// As [`LlavaModel::random`], for any configuration.
+    /// Like [`LlavaModel::random`], for any configuration.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn random_of(config: ModelConfig, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
         let context = options.context(&config)?;
         let source = Source::Random(RandomWeights { seed });
@@ -264,7 +263,7 @@ impl LlavaModel {
         &self.config
     }
 
-    /// Where the model computes.
+    /// The device on which the model computes.
     pub fn device(&self) -> &Device {
         &self.decoder.context().device
     }
@@ -274,7 +273,7 @@ impl LlavaModel {
         self.decoder.context().dtype
     }
 
-    /// Features that were made elsewhere, `[N, D]`.
+    /// Features computed elsewhere, `[N, D]`.
     ///
     /// # Errors
     /// Another shape, or no tokens.

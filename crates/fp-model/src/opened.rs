@@ -16,9 +16,8 @@ use crate::model::{LlavaModel, LoadOptions};
 use crate::tokenizer::LlavaTokenizer;
 use crate::weights::{Checkpoint, ExpectedTensor, Names, Source, StoredDtype, expected_tensors};
 
-/// A checkpoint whose files have been opened and whose layout is known, without
-/// any weight read: what is wrong with image, prompt or budget can be told before
-/// the minutes that loading may take.
+/// A checkpoint whose files have been opened and whose layout is known, with no weights read yet.
+/// Errors of image, prompt or budget can thus be reported before loading, which may take minutes.
 ///
 /// # Examples
 /// ```no_run
@@ -38,14 +37,13 @@ pub struct OpenedCheckpoint {
 }
 
 impl OpenedCheckpoint {
-    /// Opens the folder `dir` and finds all that the model needs to be there,
-    /// whole and of the right shape. `vision_tower` is as in
-    /// [`LoadOptions::vision_tower`].
+    /// Opens the folder `dir` and checks all that the model requires for presence, integrity and
+    /// shape. `vision_tower` is as in [`LoadOptions::vision_tower`].
     ///
     /// # Errors
-    /// A folder that is something else than a full model, such as an adapter; a config or
-    /// weight file that is missing, damaged or unsupported; a tensor that is missing or
-    /// contradicts the config, or that would change the answers and isn't used.
+    /// A folder that isn't a full model, such as an adapter; a config or weight file that is
+    /// missing, damaged or unsupported; a tensor that is missing or contradicts the config, or that
+    /// would change the answers and isn't used.
     pub fn open(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<OpenedCheckpoint> {
         let opened = OpenedCheckpoint::survey(dir.as_ref(), vision_tower)?;
         match opened.problems().into_iter().next() {
@@ -54,7 +52,7 @@ impl OpenedCheckpoint {
         }
     }
 
-    /// The configuration, that of a vision tower in its own folder included.
+    /// The configuration, including that of a vision tower in its own folder.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -62,13 +60,14 @@ impl OpenedCheckpoint {
     /// The checkpoint's own tokenizer; see [`LlavaTokenizer::for_checkpoint`].
     ///
     /// # Errors
-    /// As there, and a token whose id is outside the model's vocabulary.
+    /// Those of [`LlavaTokenizer::for_checkpoint`], and a token with an id outside the model's
+    /// vocabulary.
     pub fn tokenizer(&self) -> Result<LlavaTokenizer> {
         self.inputs().tokenizer()
     }
 
-    /// Checks that what prepares images makes them as the vision tower takes them; where
-    /// `tiles` says so, those of any resolution too.
+    /// Checks that prepared images are as the vision tower takes them; with `tiles`, any-resolution
+    /// images too.
     ///
     /// # Errors
     /// A file that can't be read, or whose images are of another size or grid.
@@ -76,8 +75,8 @@ impl OpenedCheckpoint {
         self.inputs().check_images(tiles)
     }
 
-    /// What configuration, preprocessor and tokenizer say that contradicts the model and isn't followed,
-    /// in words: answers are defined, and perhaps not those that were meant.
+    /// Values of configuration, preprocessor and tokenizer that contradict the model and are
+    /// ignored, in words. Answers are well defined, but perhaps not the intended ones.
     pub fn notes(&self) -> Vec<String> {
         self.inputs().notes()
     }
@@ -90,9 +89,9 @@ impl OpenedCheckpoint {
         }
     }
 
-    /// The file that says how images are prepared: `preprocessor_config.json` in the
-    /// checkpoint's folder, or else `processor_config.json` there if it speaks of images, or
-    /// else the first of them in the folder of its vision tower. It need not exist.
+    /// The file that states how images are prepared: `preprocessor_config.json` in the checkpoint's
+    /// folder, else `processor_config.json` there if it describes images, else the first of these
+    /// in the vision tower's folder. It need not exist.
     pub fn preprocessor_file(&self) -> PathBuf {
         const NAME: &str = "preprocessor_config.json";
         let own = self.dir.join(NAME);
@@ -112,21 +111,20 @@ impl OpenedCheckpoint {
         }
     }
 
-    /// Prepares images as that file says, or by the class defaults without one.
+    /// An image processor as that file states, or with the class defaults if it doesn't exist.
     ///
     /// # Errors
-    /// A file that can't be read or holds what can't be used.
+    /// A file that can't be read or has values that can't be used.
     pub fn image_processor(&self) -> Result<ImageProcessor> {
         let config = PreprocessorConfig::load_or_default(&self.preprocessor_file())?;
         Ok(ImageProcessor::new(config))
     }
 
-    /// Reads the weights. `options` may name no other vision tower than was opened.
+    /// Reads the weights. If `options` names a vision tower, it must be the one that was opened.
     ///
     /// # Errors
-    /// An unsupported dtype; parts of the vision tower that are asked for and missing or
-    /// misshapen; weights that can't be read or aren't finite; or whatever the device
-    /// reports.
+    /// An unsupported dtype; requested parts of the vision tower that are missing or misshapen;
+    /// weights that can't be read or aren't finite; a device that fails.
     pub fn load(self, options: &LoadOptions) -> Result<LlavaModel> {
         let context = options.context(&self.config)?;
         options.vision.check(&self.config.vision)?;
@@ -144,7 +142,7 @@ impl OpenedCheckpoint {
         )
     }
 
-    /// Opens `dir` without a look at single tensors.
+    /// Opens `dir` without checking single tensors.
     pub(crate) fn survey(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
         let folder = Folder::read(dir);
         check_folder(&folder)?;
@@ -195,8 +193,8 @@ impl OpenedCheckpoint {
         })
     }
 
-    /// What is wrong with single tensors: with those that the config asks for,
-    /// then with those that only an index speaks of, then with those that nothing takes.
+    /// Errors of single tensors: of those that the config requires, then of those that only an
+    /// index lists, then of unused ones.
     pub(crate) fn problems(&self) -> Vec<ModelError> {
         let Source::Files { main, tower } = &self.source else {
             return Vec::new();
@@ -222,7 +220,7 @@ impl OpenedCheckpoint {
         problems
     }
 
-    /// Checks that a tensor is there, of its shape and in a format that can be read.
+    /// Checks that a tensor exists, with its shape, in a supported format.
     fn check_tensor(&self, tensor: &ExpectedTensor) -> Result<()> {
         let Source::Files { main, tower } = &self.source else {
             return Ok(());
@@ -233,7 +231,7 @@ impl OpenedCheckpoint {
         }
     }
 
-    /// Files of weights, and bytes of values by format.
+    /// Every stored tensor: its name, number of values, and number format (`None` if unsupported).
     pub(crate) fn stored(&self) -> Vec<(String, usize, Option<StoredDtype>)> {
         let Source::Files { main, tower } = &self.source else {
             return Vec::new();
@@ -250,7 +248,7 @@ impl OpenedCheckpoint {
             .collect()
     }
 
-    /// A tensor's format, and whether its file is mapped.
+    /// A tensor's number format, and whether its file is memory-mapped.
     pub(crate) fn stored_tensor(&self, name: &str, in_tower: bool) -> Option<(StoredDtype, bool)> {
         let Source::Files { main, tower } = &self.source else {
             return None;
@@ -279,7 +277,7 @@ impl fmt::Debug for OpenedCheckpoint {
     }
 }
 
-/// Where an original-layout checkpoint's tower may lie.
+/// Possible folders of an original-layout checkpoint's tower.
 fn tower_places(dir: &Path, name: &str) -> Vec<PathBuf> {
     let base = Path::new(name).file_name().unwrap_or(name.as_ref());
     let mut places = vec![dir.join(name), dir.join(base), dir.join("vision_tower")];

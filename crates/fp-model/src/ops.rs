@@ -1,5 +1,5 @@
-//! Operations on rows `[T, D]`: by this project's kernels for `f32` on the CPU and for all
-//! formats on a GPU, by the tensor library for half precision on the CPU.
+//! Operations on rows `[T, D]`: with this project's kernels for `f32` on the CPU and for all
+//! formats on a GPU, with the tensor library for half precision on the CPU.
 
 use std::ops::Range;
 
@@ -120,7 +120,7 @@ pub(crate) fn activate_values(activation: Activation) -> fn(Vec<f32>) -> Vec<f32
     }
 }
 
-/// Rows plus a bias of each column.
+/// Adds a bias to the columns of rows.
 pub(crate) fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
@@ -130,7 +130,7 @@ pub(crate) fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_add(bias)?)
 }
 
-/// Rows plus rows.
+/// Sum of two tensors of rows.
 pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
@@ -139,7 +139,7 @@ pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     Ok((x + y)?)
 }
 
-/// The activation of a tensor, a bias added before.
+/// The activation of a tensor, after adding a bias.
 pub(crate) fn activate(
     x: &Tensor,
     bias: Option<&Tensor>,
@@ -163,7 +163,7 @@ pub(crate) fn activate(
     })
 }
 
-/// `silu(gate) · up` of `[T, 2 · width]`, gates first, a bias added before.
+/// `silu(gate) · up` of rows `[T, 2 · width]`, gates in the first half, after adding a bias.
 pub(crate) fn gated_silu(x: &Tensor, bias: Option<&Tensor>, width: usize) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
@@ -177,7 +177,7 @@ fn with_bias(x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     bias.map_or_else(|| Ok(x.clone()), |bias| add_bias(x, bias))
 }
 
-/// Tensors one after the other, along their first dimension.
+/// Concatenates tensors along their first dimension.
 pub(crate) fn concatenated<A: AsRef<Tensor>>(parts: &[A]) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if let [first, _, ..] = parts
@@ -189,14 +189,14 @@ pub(crate) fn concatenated<A: AsRef<Tensor>>(parts: &[A]) -> Result<Tensor> {
     Ok(Tensor::cat(parts, 0)?)
 }
 
-/// The rows `rows` of `x`, in this order.
+/// The rows `rows` of `x`, in that order.
 pub(crate) fn gather_rows(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
     let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
     gather_ids(x, &rows)
 }
 
-/// As [`gather_rows`], of numbers as ids come in. None are an empty view: a GPU refuses to
-/// launch a kernel on nothing.
+/// Like [`gather_rows`], with ids as `u32`. Without ids the result is an empty view, since a GPU
+/// can't launch a kernel on nothing.
 pub(crate) fn gather_ids(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
@@ -208,9 +208,9 @@ pub(crate) fn gather_ids(x: &Tensor, ids: &[u32]) -> Result<Tensor> {
     Ok(x.index_select(&Tensor::new(ids, x.device())?, 0)?)
 }
 
-/// Softmax attention by the tensor library: queries `[H, Q, d]`, keys and values
-/// `[G, S, d]` with G dividing H, `visible[q]` keys seen by row `q`. Returns the
-/// weights `[H, Q, S]` in `f32`.
+/// Softmax attention with the tensor library: queries `[H, Q, d]`, keys and values `[G, S, d]`,
+/// where G divides H; row `q` attends to the first `visible[q]` keys. Returns the weights `[H, Q,
+/// S]` in `f32`.
 pub(crate) fn attention_weights(
     queries: &Tensor,
     keys: &Tensor,

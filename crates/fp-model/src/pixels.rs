@@ -5,11 +5,11 @@ use fp_image::{AnyResPixels, PixelValues};
 
 /// Pixel values that the vision tower takes as a tensor.
 pub trait ToTensor {
-    /// The values as an f32 tensor: `[1, 3, height, width]` of one image,
-    /// `[tiles, 3, height, width]` of one at any resolution.
+    /// The values as an f32 tensor: `[1, 3, height, width]` for one image, `[tiles, 3, height,
+    /// width]` for one at any resolution.
     ///
     /// # Errors
-    /// Whatever candle reports, such as a device out of memory.
+    /// An error of candle, such as a device out of memory.
     fn to_tensor(&self, device: &Device) -> candle_core::Result<Tensor>;
 }
 

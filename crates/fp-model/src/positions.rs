@@ -1,8 +1,8 @@
-//! Where tokens stand, for the rotary embedding: on a line, or an image's tokens on a grid.
+//! Token positions for the rotary embedding: on a line, or on a grid for an image's tokens.
 
 use fp_scoring::TokenLayout;
 
-/// One token's position id: three axes, which are one for text and in plain decoders.
+/// One token's position id on three axes, which are equal for text and in plain decoders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The axis of time, the only one of plain decoders.
@@ -14,7 +14,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The same on all axes.
+    /// A position that is equal on all axes.
     pub(crate) fn line(at: usize) -> Position {
         Position {
             time: at,
@@ -23,27 +23,27 @@ impl Position {
         }
     }
 
-    /// Whether it is the same on all axes.
+    /// Whether the position is equal on all axes.
     #[cfg(feature = "cuda")]
     pub(crate) fn is_on_line(self) -> bool {
         self == Position::line(self.time)
     }
 }
 
-/// How a sequence is numbered, nothing dropped.
+/// How positions are numbered in a sequence with nothing dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Numbering {
     /// 0..S.
     #[default]
     Line,
-    /// The image's tokens stand on `[columns, rows]` of a grid behind the system's, all at one
-    /// time; the text continues behind the grid's longer side. Qwen2-VL's M-RoPE
+    /// The image's tokens are on a grid of `[columns, rows]` after the system's, all at the same
+    /// time; the text continues after the grid's longer side. This is Qwen2-VL's M-RoPE
     /// (`get_rope_index` of its implementation in transformers).
     Grid([usize; 2]),
 }
 
 impl Numbering {
-    /// Where the image token `place` of all stands.
+    /// Position of image token `place`, counted among all of the image's tokens.
     pub(crate) fn image(self, num_system: usize, place: usize) -> Position {
         match self {
             Numbering::Line => Position::line(num_system + place),
@@ -55,7 +55,7 @@ impl Numbering {
         }
     }
 
-    /// Where the text behind an image of so many tokens begins.
+    /// First position of the text after an image of `num_image_tokens` tokens.
     pub(crate) fn text(self, num_system: usize, num_image_tokens: usize) -> usize {
         num_system
             + match self {
@@ -64,14 +64,14 @@ impl Numbering {
             }
     }
 
-    /// Positions of a sequence of which nothing is dropped.
+    /// Positions of a sequence with nothing dropped.
     pub(crate) fn whole(self, layout: &TokenLayout) -> Vec<Position> {
         let places: Vec<usize> = (0..layout.num_image).collect();
         self.kept(layout, &places, layout.num_image)
     }
 
-    /// Positions of a sequence in which of `num_image_tokens` image tokens the `places` are left:
-    /// everything stands where it stood.
+    /// Positions of a sequence that keeps the image tokens `places` of `num_image_tokens`: all
+    /// tokens keep their original positions.
     pub(crate) fn kept(
         self,
         layout: &TokenLayout,
@@ -87,7 +87,7 @@ impl Numbering {
         system.chain(image).chain(text).collect()
     }
 
-    /// Where the token behind a sequence stands, whatever was dropped of its image.
+    /// Position of the token after a sequence, independent of dropped image tokens.
     pub(crate) fn next(self, layout: &TokenLayout, num_image_tokens: usize) -> usize {
         self.text(layout.num_system, num_image_tokens) + layout.num_text
     }
@@ -104,7 +104,7 @@ mod tests {
             num_image: 6,
             num_text: 2,
         };
-        // Three columns, two rows.
+        // A grid of three columns and two rows.
         let grid = Numbering::Grid([3, 2]);
         let whole: Vec<[usize; 3]> = grid
             .whole(&layout)

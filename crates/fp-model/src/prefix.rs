@@ -14,24 +14,23 @@ use crate::positions::{Numbering, Position};
 use crate::prompt::EncodedPrompt;
 use crate::sample::{Sample, positions_of, steps};
 
-/// Where a prefix ends and what is read of it.
+/// Where a prefix ends, and the attention to read there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixOptions {
-    /// The prefix runs through so many layers, and the last one's attention is read; 0 is
-    /// before layer 1.
+    /// Number of layers to run; attention is read in the last one. 0 is before layer 1.
     pub depth: usize,
-    /// Rows of the sequence whose attention to the image is read, ascending. Rows
-    /// before the image can't be asked for: they see nothing of it. None at depth 0.
+    /// Rows of the sequence whose attention to the image is read, ascending. Rows before the image
+    /// are refused, since they can't attend to it. Empty at depth 0.
     pub query_rows: Vec<usize>,
 }
 
 /// A sample after some layers.
 #[derive(Debug)]
 pub struct Prefix {
-    /// Output of the last layer run, `[S, D]`; S counts the tokens that are there.
+    /// Output of the last layer run, `[S, D]`; S is the number of remaining tokens.
     pub(crate) hidden: Tensor,
-    /// Keys and values of the layers that were run, and of the system part in the others
-    /// where that was run ahead; frozen.
+    /// Keys and values of the layers that were run, and of the system part in later layers if those
+    /// were run before; frozen.
     pub(crate) cache: SequenceCache,
     pub(crate) attention: AttentionStore,
     pub(crate) rows: Vec<usize>,
@@ -39,29 +38,29 @@ pub struct Prefix {
     pub(crate) standing: Standing,
     pub(crate) depth: usize,
     pub(crate) segments: Segments,
-    /// The system part after each number of layers, where it was run ahead.
+    /// The system part's output after each number of layers, if it was run before.
     pub(crate) system_hidden: Arc<[Tensor]>,
-    /// Before layer 1, the rows that can enter the projector, where they were read.
+    /// Before layer 1: rows that can enter the projector, if they were read.
     pub(crate) projector_rows: Option<Tensor>,
 }
 
-/// Which tokens are there, and at which positions.
+/// The remaining tokens and their positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Of the tokens that are there.
+    /// Layout of the remaining tokens.
     pub(crate) layout: TokenLayout,
-    /// `[n]`: which of the N image tokens each one stands for.
+    /// `[n]`: for each remaining image token, its index among the original N.
     pub(crate) places: Vec<usize>,
-    /// `[S]`: position ids that they last ran at.
+    /// `[S]`: position ids of the last run.
     pub(crate) positions: Vec<Position>,
-    /// How positions follow from places.
+    /// How positions follow from `places`.
     pub(crate) numbering: Numbering,
-    /// N, before anything was dropped.
+    /// N, the number of image tokens before any were dropped.
     pub(crate) num_image_tokens: usize,
 }
 
 impl Standing {
-    /// Nothing dropped.
+    /// A sequence with nothing dropped.
     pub(crate) fn whole(layout: TokenLayout, numbering: Numbering) -> Standing {
         Standing {
             layout,
@@ -72,18 +71,18 @@ impl Standing {
         }
     }
 
-    /// Where the next token stands if everything keeps its position.
+    /// Position of the next token if all tokens keep their positions.
     pub(crate) fn next_position(&self) -> usize {
         self.numbering.next(&self.layout, self.num_image_tokens)
     }
 }
 
-/// Position of the next token, by layers: where positions are numbered anew, layers that
-/// saw different numbers of tokens continue at different positions.
+/// Position of the next token, by layer: if positions are renumbered, layers that ran different
+/// numbers of tokens continue at different positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segments(Vec<Segment>);
 
-/// Layers from this one on, counted from 0, up to the next segment.
+/// Layers from `from_layer` on, counted from 0, up to the next segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Segment {
     from_layer: usize,
@@ -91,7 +90,7 @@ struct Segment {
 }
 
 impl Segments {
-    /// All layers at one position.
+    /// The same position in all layers.
     pub(crate) fn whole(next_position: usize) -> Segments {
         Segments(vec![Segment {
             from_layer: 0,
@@ -99,7 +98,7 @@ impl Segments {
         }])
     }
 
-    /// As before, but for the layers from `from_layer` on.
+    /// The same segments, except that layers from `from_layer` on are at `next_position`.
     pub(crate) fn then(&self, from_layer: usize, next_position: usize) -> Segments {
         let mut segments = self.0.clone();
         segments.retain(|segment| segment.from_layer < from_layer);
@@ -115,24 +114,24 @@ impl Segments {
         Segments(segments)
     }
 
-    /// First layers of the segments.
+    /// First layer of each segment.
     pub(crate) fn starts(&self) -> impl Iterator<Item = usize> {
         self.0.iter().map(|segment| segment.from_layer)
     }
 
-    /// Where the next token stands in a layer.
+    /// Position of the next token in a layer.
     pub(crate) fn position(&self, layer: usize) -> usize {
         let segment = self.0.iter().rfind(|segment| segment.from_layer <= layer);
         segment.map_or(0, |segment| segment.next_position)
     }
 
-    /// The last position of all layers.
+    /// The largest position over all layers.
     pub(crate) fn furthest(&self) -> usize {
         let positions = self.0.iter().map(|segment| segment.next_position);
         positions.max().unwrap_or(0)
     }
 
-    /// One token further.
+    /// Advances all positions by one token.
     pub(crate) fn advance(&mut self) {
         for segment in &mut self.0 {
             segment.next_position += 1;
@@ -141,34 +140,34 @@ impl Segments {
 }
 
 impl Prefix {
-    /// Where system, image and text stand, of the tokens that are there.
+    /// Layout of system, image and text among the remaining tokens.
     pub fn layout(&self) -> &TokenLayout {
         &self.standing.layout
     }
 
-    /// How many layers were run.
+    /// Number of layers that were run.
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// `[n]`: which of the N image tokens each of those that are there stands for.
+    /// `[n]`: for each remaining image token, its index among the original N.
     pub fn places(&self) -> &[usize] {
         &self.standing.places
     }
 
-    /// N, the image tokens before any were dropped.
+    /// N, the number of image tokens before any were dropped.
     pub fn num_image_tokens(&self) -> usize {
         self.standing.num_image_tokens
     }
 
-    /// `[S]`: position ids of the tokens that are there, on the axis of time, which is the only
-    /// one of plain decoders.
+    /// `[S]`: position ids of the remaining tokens on the time axis, the only one of plain
+    /// decoders.
     pub fn positions(&self) -> Vec<usize> {
         let positions = self.standing.positions.iter();
         positions.map(|position| position.time).collect()
     }
 
-    /// `[S]`: the same on all axes.
+    /// `[S]`: position ids of the remaining tokens on all axes.
     pub fn positions_on_axes(&self) -> &[Position] {
         &self.standing.positions
     }
@@ -178,8 +177,8 @@ impl Prefix {
         &self.hidden
     }
 
-    /// The last layer's attention `[H, Q, n]` of the rows that were asked for to the
-    /// image, the softmax taken over the whole causal row. What is on a GPU is copied.
+    /// The last layer's attention `[H, Q, n]` of the requested rows to the image, with the softmax
+    /// taken over the whole causal row. Attention on a GPU is copied to the host.
     ///
     /// # Errors
     /// A GPU that fails.
@@ -187,7 +186,7 @@ impl Prefix {
         self.attention.values()
     }
 
-    /// The rows that were asked for.
+    /// The requested query rows, ascending.
     pub fn query_rows(&self) -> &[usize] {
         &self.rows
     }
@@ -195,7 +194,7 @@ impl Prefix {
     /// The attention in the form that scoring takes.
     ///
     /// # Errors
-    /// A GPU that fails; none else that a prefix made by a model gives rise to.
+    /// A GPU that fails; a prefix made by a model causes no other errors.
     pub fn attention(&self) -> Result<AttentionRows<'_, f32>> {
         let rows = AttentionRows::causal(
             self.attention.values()?,
@@ -206,13 +205,13 @@ impl Prefix {
         Ok(rows.with_layer(self.depth))
     }
 
-    /// Tokens from the first on whose keys and values the layers to come have too, so
-    /// that nothing has to run them.
+    /// Number of leading tokens whose keys and values the remaining layers already have, so that
+    /// they needn't be run.
     pub(crate) fn num_tokens_ahead(&self) -> Result<usize> {
         Ok(self.cache.layer(self.depth)?.len())
     }
 
-    /// Bytes of keys and values that the prefix holds, shared ones included.
+    /// Bytes of the keys and values that the prefix holds, shared ones included.
     pub fn kv_bytes(&self) -> usize {
         self.cache.bytes()
     }
@@ -222,8 +221,8 @@ impl LlavaModel {
     /// Runs a sample through the first layers.
     ///
     /// # Errors
-    /// A depth outside 0..L, rows outside image and text, token ids outside the
-    /// vocabulary, a prompt that is nothing but an image.
+    /// A depth outside 0..L, rows outside image and text, token ids outside the vocabulary, a
+    /// prompt that consists only of an image.
     pub fn prefill_prefix(
         &self,
         prompt: &EncodedPrompt,
@@ -241,11 +240,11 @@ impl LlavaModel {
         })
     }
 
-    /// As [`LlavaModel::prefill_prefix`], for several samples at once with one
-    /// `options` each, which must agree on the depth. Gives what single runs give.
+    /// Like [`LlavaModel::prefill_prefix`], for several samples at once with one `options` each,
+    /// which must agree on the depth. The results equal those of single runs.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn prefill_prefixes(
         &self,
         samples: &[Sample<'_>],
@@ -324,7 +323,7 @@ impl LlavaModel {
         self.check_depth(prune_layer)
     }
 
-    /// Refuses a depth after which no layer is left.
+    /// Refuses a depth after which no layers remain.
     pub(crate) fn check_depth(&self, depth: usize) -> Result<()> {
         if depth >= self.config().text.num_layers {
             return Err(self.no_such_layer(depth));
@@ -341,7 +340,7 @@ impl LlavaModel {
     }
 }
 
-/// Refuses rows that no attention is read of.
+/// Refuses rows whose attention can't be read.
 pub(crate) fn check_rows(layout: &TokenLayout, depth: usize, rows: &[usize]) -> Result<()> {
     let (first, end) = (layout.num_system, layout.sequence_len());
     let is_ascending = rows.is_sorted_by(|a, b| a < b);

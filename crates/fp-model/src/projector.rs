@@ -29,7 +29,7 @@ impl Projector {
         })
     }
 
-    /// `[T, vision width]` to `[T, D]`.
+    /// Projects `[T, vision width]` to `[T, D]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let inner = self.first.activated(x, self.activation)?;
         self.second.forward(&inner)

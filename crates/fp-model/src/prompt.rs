@@ -1,4 +1,4 @@
-//! Prompt templates, and where the image stands in a tokenised prompt.
+//! Prompt templates, and the image's position in a tokenised prompt.
 
 use std::path::PathBuf;
 
@@ -6,23 +6,23 @@ use fp_image::IMAGE_PLACEHOLDER;
 use fp_scoring::{Cause, TokenLayout, named_enum};
 use serde::{Deserialize, Serialize};
 
-/// Every failure of prompt and tokenizer, with what was found and what would be right.
+/// Errors of prompts and tokenizers, with what was found and what is expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptError {
-    /// A prompt for one image has to say where it goes, once.
+    /// A prompt for one image must contain exactly one placeholder for it.
     #[error("the prompt holds {found} `{IMAGE_PLACEHOLDER}` placeholders, expected exactly 1")]
     PlaceholderCount {
         /// Placeholders in the prompt.
         found: usize,
     },
-    /// A prompt without an image holds a placeholder for one.
+    /// A prompt without an image contains a placeholder.
     #[error("a prompt without an image holds {found} `{IMAGE_PLACEHOLDER}`, expected none")]
     UnexpectedPlaceholder {
         /// Placeholders in the prompt.
         found: usize,
     },
-    /// An image of no tokens cannot stand in a sequence.
+    /// An image must have at least one token.
     #[error("an image has to have at least one token, got 0")]
     NoImageTokens,
     /// tokenizer.json cannot be read.
@@ -30,28 +30,28 @@ pub enum PromptError {
     TokenizerFile {
         /// The file.
         path: PathBuf,
-        /// Why the operating system refused.
+        /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A tokenizer in SentencePiece's own form alone.
+    /// The tokenizer exists only as a SentencePiece model.
     #[error(
         "{} is a SentencePiece model, and there is no tokenizer.json beside it; make one with \
          transformers: `LlamaTokenizerFast.from_pretrained(FOLDER).save_pretrained(FOLDER)`",
         path.display()
     )]
     OnlySentencePiece {
-        /// The file that is there.
+        /// The SentencePiece file.
         path: PathBuf,
     },
-    /// tokenizer.json is not what its name says.
+    /// tokenizer.json can't be parsed as a tokenizer.
     #[error("{} is not a usable tokenizer.json", path.display())]
     TokenizerSyntax {
         /// The file.
         path: PathBuf,
-        /// What the tokenizer library says about it.
+        /// The tokenizer library's error.
         source: Cause,
     },
-    /// A token without which no prompt can be encoded.
+    /// A token that encoding prompts requires is missing.
     #[error(
         "the tokenizer has no token `{token}` and the model's configuration gives no id for it \
          (`{config_field}`)"
@@ -59,7 +59,7 @@ pub enum PromptError {
     MissingToken {
         /// Text of the token.
         token: &'static str,
-        /// The field of config.json that could give its id instead.
+        /// The field of config.json that could state its id instead.
         config_field: &'static str,
     },
     /// Tokenizer and configuration disagree about a token's id.
@@ -77,7 +77,7 @@ pub enum PromptError {
         /// The field of config.json.
         config_field: &'static str,
     },
-    /// Tokenising a prompt in one piece needs the placeholder to be a token.
+    /// Tokenising the whole prompt at once requires the placeholder to be a token.
     #[error(
         "tokenising the whole text needs `{IMAGE_PLACEHOLDER}` among the tokenizer's added tokens; \
          it has none (tokenise both sides on their own instead)"
@@ -86,9 +86,9 @@ pub enum PromptError {
     /// The tokenizer library failed on a text.
     #[error("cannot tokenise {text:?}")]
     Encode {
-        /// The text, its beginning if it is long.
+        /// The text, or its beginning if it is long.
         text: String,
-        /// What the tokenizer library says about it.
+        /// The tokenizer library's error.
         source: Cause,
     },
     /// The tokenizer library failed on token ids.
@@ -96,31 +96,32 @@ pub enum PromptError {
     Decode {
         /// Length of the sequence.
         num_ids: usize,
-        /// What the tokenizer library says about it.
+        /// The tokenizer library's error.
         source: Cause,
     },
 }
 
 named_enum! {
-    /// How a question becomes the text that the model was trained to answer.
+    /// Text format of the prompt for a question, as the model was trained on it.
     #[derive(Default)]
     pub enum PromptTemplate as "prompt template" {
-        /// One system sentence, `USER:` and `ASSISTANT:`; no space after the last colon.
+        /// One system sentence, then `USER:` and `ASSISTANT:`; no space after the last colon.
         #[default]
         VicunaV1 = "vicuna_v1",
-        /// ChatML without a system turn, as the chat template of llava-hf's OneVision
-        /// checkpoints has it.
+        /// ChatML without a system turn, as in the chat template of llava-hf's OneVision
+        /// checkpoints.
         LlavaOnevision = "llava_onevision",
-        /// ChatML with its default system turn and vision tokens around the image, as the chat
-        /// template of Qwen2-VL and Qwen2.5-VL has it.
+        /// ChatML with its default system turn and vision tokens around the image, as in the chat
+        /// template of Qwen2-VL and Qwen2.5-VL.
         Qwen2Vl = "qwen2_vl",
     }
 }
 
 impl PromptTemplate {
     /// The whole prompt for a question about an image: the user's message is the placeholder, a
-    /// newline, then `question` as it is. A question that brings its own placeholder gives a prompt
-    /// with two, which no tokenizer here accepts.
+    /// newline, then `question` unchanged. A question that contains a placeholder of its own gives
+    /// a prompt with two, which
+    /// [`LlavaTokenizer::encode`](crate::tokenizer::LlavaTokenizer::encode) refuses.
     #[must_use]
     pub fn render(self, question: &str) -> String {
         self.render_text_only(&format!("{IMAGE_PLACEHOLDER}\n{question}"))
@@ -149,7 +150,7 @@ impl PromptTemplate {
                 )
             }
             Self::LlavaOnevision => {
-                // The image stands in the line of the role, text begins the next one.
+                // The image is on the role's line; the text begins on the next one.
                 let (image, text) = match message.strip_prefix(IMAGE_PLACEHOLDER) {
                     Some(text) => (IMAGE_PLACEHOLDER, text.strip_prefix('\n').unwrap_or(text)),
                     None => ("", message),
@@ -160,7 +161,7 @@ impl PromptTemplate {
     }
 }
 
-/// The two sides of a prompt around its one placeholder.
+/// The text before and after a prompt's one placeholder.
 ///
 /// # Errors
 /// [`PromptError::PlaceholderCount`] unless there is exactly one.
@@ -178,29 +179,29 @@ pub(crate) fn count_placeholders(prompt: &str) -> usize {
     prompt.matches(IMAGE_PLACEHOLDER).count()
 }
 
-/// A tokenised prompt in which the image is still one id.
+/// A tokenised prompt in which one id stands for the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedPrompt {
-    /// Token ids, beginning-of-sequence included.
+    /// Token ids, including the beginning-of-sequence token if there is one.
     pub input_ids: Vec<u32>,
-    /// Where in `input_ids` the image's id is: the number of tokens before the image.
+    /// Index of the image's id in `input_ids`: the number of tokens before the image.
     pub image_position: usize,
 }
 
 impl EncodedPrompt {
-    /// Tokens before the image.
+    /// Number of tokens before the image.
     #[must_use]
     pub fn num_system(&self) -> usize {
         self.image_position
     }
 
-    /// Tokens after the image, the template's tail included.
+    /// Number of tokens after the image, the template's tail included.
     #[must_use]
     pub fn num_text(&self) -> usize {
         self.input_ids.len().saturating_sub(self.image_position + 1)
     }
 
-    /// Ids before the image.
+    /// Token ids before the image.
     #[must_use]
     pub fn system_ids(&self) -> &[u32] {
         self.input_ids
@@ -208,7 +209,7 @@ impl EncodedPrompt {
             .unwrap_or_default()
     }
 
-    /// Ids after the image.
+    /// Token ids after the image.
     #[must_use]
     pub fn text_ids(&self) -> &[u32] {
         self.input_ids

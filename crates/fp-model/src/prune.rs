@@ -1,4 +1,4 @@
-//! Samples from prompt to answer under a pruning method.
+//! Running samples from prompt to answer with a pruning method.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,36 +15,36 @@ use crate::prefix::{Prefix, PrefixOptions};
 use crate::sample::Sample;
 use crate::stages::SampleFacts;
 
-/// What became of one sample.
+/// Results of one sample.
 #[derive(Debug, Clone)]
 pub struct SampleOutput {
     /// The answer's tokens.
     pub generation: Generation,
-    /// What each stage chose and why; none without pruning.
+    /// What each stage selected and its audit; empty without pruning.
     pub stages: Vec<StageOutput>,
     /// Logits `[vocab]` at the prompt's last position.
     pub prompt_logits: Vec<f32>,
-    /// As [`Branches::min_margin`].
+    /// The smallest margin of the answer; see [`Branches::min_margin`].
     pub min_margin: Option<f32>,
     /// Tokens cached per layer at the end.
     pub kv_tokens: Vec<usize>,
-    /// Bytes of the key and value buffers, room for tokens that didn't come included.
+    /// Bytes of the key and value buffers, including reserved capacity that wasn't used.
     pub kv_bytes: usize,
 }
 
-/// What one stage of a method chose on one sample.
+/// What one stage of a method selected on one sample.
 #[derive(Debug, Clone)]
 pub struct StageOutput {
-    /// Where.
+    /// The stage's site.
     pub site: Site,
-    /// Indices of the tokens that entered the stage.
+    /// The selection, by index among the tokens that entered the stage.
     pub selected: Selected,
-    /// `[n]`: which of the N image tokens each one that is kept stands for.
+    /// `[n]`: for each kept token, its index among the original N image tokens.
     pub places: Vec<usize>,
 }
 
 impl SampleOutput {
-    /// What the last stage that looked at attention was decided by.
+    /// The audit of the last stage that selected by attention.
     pub fn attention_audit(&self) -> Option<&Selection> {
         self.stages
             .iter()
@@ -53,24 +53,24 @@ impl SampleOutput {
     }
 }
 
-/// How long the stages of a batch took.
+/// Durations of a batch's stages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageTimings {
-    /// Layers up to the first stage; everything up to the logits if nothing is pruned.
+    /// Layers up to the first stage; everything up to the logits if there is no pruning.
     pub prefix: Duration,
     /// Scoring and selection.
     pub scoring: Duration,
-    /// Layers after it.
+    /// Layers after selection.
     pub branch: Duration,
     /// Decoding.
     pub decode: Duration,
 }
 
 impl LlavaModel {
-    /// Where a prefix must end, and which rows must be read, for `config`.
+    /// Depth of the prefix and rows to read there for `config`.
     ///
     /// # Errors
-    /// A layout in which the query strategy finds no row to read.
+    /// A layout for which the query strategy has no row to read.
     pub fn prefix_options(
         &self,
         layout: &TokenLayout,
@@ -82,10 +82,10 @@ impl LlavaModel {
         })
     }
 
-    /// Chooses the image tokens that `config` keeps of a prefix.
+    /// Selects the image tokens of a prefix that `config` keeps.
     ///
     /// # Errors
-    /// An impossible budget or head count, or attention that can't be scored.
+    /// An impossible budget or number of heads, or attention that can't be scored.
     pub fn select(&self, prefix: &Prefix, config: &PruneConfig) -> Result<Selection> {
         let num_layers = self.config().text.num_layers;
         let kept = config
@@ -95,10 +95,10 @@ impl LlavaModel {
         prefix.select(config.head_strategy, config.query_strategy, &options)
     }
 
-    /// The plan of a pruning configuration for an image of `num_image_tokens`.
+    /// The plan of a pruning configuration for an image of `num_image_tokens` tokens.
     ///
     /// # Errors
-    /// A budget or head count that can't be met, or K outside 1..L.
+    /// A budget or number of heads that is impossible, or K outside 1..L.
     pub fn plan(&self, config: &PruneConfig, num_image_tokens: usize) -> Result<Plan> {
         let text = &self.config().text;
         let kept = config
@@ -109,11 +109,11 @@ impl LlavaModel {
         Ok(Plan::one_stage(site, Arc::new(config.selector()), kept))
     }
 
-    /// Runs samples from prompt to answer in one batch, with pruning or without.
-    /// Each one's result is what it would be alone.
+    /// Runs samples from prompt to answer in one batch, with or without pruning. Each result is the
+    /// same as if the sample were run alone.
     ///
     /// # Errors
-    /// As the stages: [`LlavaModel::prefill_prefix`], [`LlavaModel::select`],
+    /// As for the single steps: [`LlavaModel::prefill_prefix`], [`LlavaModel::select`],
     /// [`LlavaModel::branch`], [`LlavaModel::generate`].
     pub fn answer(
         &self,
@@ -140,11 +140,12 @@ impl LlavaModel {
         self.answer_planned(&requests, options)
     }
 
-    /// Runs samples from prompt to answer in one batch, each by its plan; plans must agree
-    /// on the sites of their stages. The features given must be those of the plan's input.
+    /// Runs samples from prompt to answer in one batch, each by its plan; the stages of all plans
+    /// must have the same sites. The features given must be those of the plan's input.
     ///
     /// # Errors
-    /// Plans of different sites, stages that this model doesn't have, and as the stages:
+    /// Plans with different sites, stages that this model doesn't support, and as for the single
+    /// steps:
     /// [`LlavaModel::prefill_prefix`], [`LlavaModel::select_stage`],
     /// [`LlavaModel::advance`], [`LlavaModel::finish_all`], [`LlavaModel::generate`].
     pub fn answer_planned(
@@ -155,12 +156,12 @@ impl LlavaModel {
         self.answer_by(requests, options, StageClock::plain())
     }
 
-    /// As [`LlavaModel::answer_planned`], with timings that can be compared: the device has
-    /// finished each stage before the next one starts, and what chooses the first token
-    /// belongs to the prefill and not to decoding.
+    /// Like [`LlavaModel::answer_planned`], with timings that can be compared: the device finishes
+    /// each stage before the next one starts, and choosing the first token counts towards the
+    /// prefill, not towards decoding.
     ///
     /// # Errors
-    /// As there, and a device that fails.
+    /// The same, and a device that fails.
     pub fn answer_planned_timed(
         &self,
         requests: &[PlannedSample<'_>],
@@ -294,8 +295,8 @@ impl LlavaModel {
 }
 
 impl LlavaModel {
-    /// The prefixes of the first stage, and where a selector looks at what entered the layer
-    /// before, the same sequences one layer earlier.
+    /// The prefixes of the first stage; if a selector reads the previous layer's input, also the
+    /// same sequences one layer earlier.
     fn first_prefixes(
         &self,
         requests: &[PlannedSample<'_>],
@@ -326,7 +327,7 @@ impl LlavaModel {
         Ok((present, prefixes))
     }
 
-    /// The prefixes of stage `index`, at `site`, and as [`LlavaModel::first_prefixes`].
+    /// The prefixes of stage `index`, at `site`; otherwise as [`LlavaModel::first_prefixes`].
     fn advance_reading(
         &self,
         requests: &[PlannedSample<'_>],
@@ -349,7 +350,7 @@ impl LlavaModel {
         Ok((present, previous))
     }
 
-    /// All tokens of prefixes, through the one layer that is left before stage `index`.
+    /// Runs all tokens of prefixes through the one layer that remains before stage `index`.
     fn one_layer_further(
         &self,
         requests: &[PlannedSample<'_>],
@@ -379,7 +380,7 @@ impl LlavaModel {
     }
 }
 
-/// Whether a selector of stage `index` looks at what entered the layer before.
+/// Whether a selector of stage `index` reads the previous layer's input.
 fn looks_behind(requests: &[PlannedSample<'_>], index: usize) -> bool {
     let stages = requests
         .iter()
@@ -389,14 +390,14 @@ fn looks_behind(requests: &[PlannedSample<'_>], index: usize) -> bool {
         .any(|stage| stage.selector.needs().previous_hidden)
 }
 
-/// A sample with the method that it is answered by.
+/// A sample, with the plan to answer it by.
 #[derive(Debug, Clone, Copy)]
 pub struct PlannedSample<'a> {
     /// Prompt and image.
     pub sample: Sample<'a>,
-    /// What is dropped where.
+    /// The stages of the method.
     pub plan: &'a Plan,
-    /// What selectors may look at.
+    /// Facts that selectors may read.
     pub facts: SampleFacts<'a>,
 }
 

@@ -1,4 +1,4 @@
-//! What a model takes of the machine's memory on the CPU, before its weights are read.
+//! A model's memory use on the CPU, predicted before its weights are read.
 
 use std::fmt;
 
@@ -10,35 +10,35 @@ use crate::opened::OpenedCheckpoint;
 use crate::source::ModelSource;
 use crate::weights::{ComputeContext, Names, StoredDtype, expected_tensors};
 
-/// The program itself: its code, its threads, a tokenizer.
+/// The program itself: code, threads, and a tokenizer.
 const PROGRAM: u64 = 48 << 20;
 
-/// Rows whose MLP activations exist at a time, as in `llama::mlp`.
+/// Number of rows whose MLP activations exist at one time, as in `llama::mlp`.
 const MLP_ROWS: u64 = 768;
 
-/// What is run at once, for [`ResidentMemory`].
+/// Sizes of a run, for [`ResidentMemory`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResidentRun {
-    /// Tokens of the prompt, the image's among them.
+    /// Number of tokens of the prompt, the image's included.
     pub num_tokens: usize,
-    /// K, after which tokens are dropped; 0 where none are.
+    /// K, the layer after which tokens are dropped; 0 if none are.
     pub prune_layer: usize,
-    /// Tokens of one branch after that layer.
+    /// Number of tokens of one branch after that layer.
     pub num_kept: usize,
-    /// Branches in one call.
+    /// Number of branches in one call.
     pub num_branches: usize,
-    /// Most tokens that are decoded.
+    /// Largest number of decoded tokens.
     pub new_tokens: usize,
 }
 
-/// Tokens of prompt and question where they aren't known yet.
+/// Assumed number of tokens of prompt and question if they aren't known yet.
 pub(crate) const NUM_TEXT: usize = 256;
-/// Tokens of an answer likewise.
+/// Assumed number of tokens of an answer.
 pub(crate) const NEW_TOKENS: usize = 128;
 
 impl ResidentRun {
-    /// One question on one square image, or on all tiles of any-resolution input, and its
-    /// answer, nothing pruned: so many tokens of prompt and question, and of the answer.
+    /// One question on one square image, or on all tiles of any-resolution input, and its answer,
+    /// without pruning: `num_text` tokens of prompt and question, `new_tokens` of the answer.
     pub fn usual(config: &ModelConfig, num_text: usize, new_tokens: usize) -> ResidentRun {
         let squares = match config.grid_pinpoints {
             Some(_) => fp_image::Tiling::FIXED_SQUARES,
@@ -48,7 +48,7 @@ impl ResidentRun {
         ResidentRun::whole(num_tokens, new_tokens)
     }
 
-    /// One prompt with nothing pruned.
+    /// One prompt without pruning.
     pub fn whole(num_tokens: usize, new_tokens: usize) -> ResidentRun {
         ResidentRun {
             num_tokens,
@@ -60,23 +60,23 @@ impl ResidentRun {
     }
 }
 
-/// Bytes that will be resident at the peak of a run, mapped pages included.
+/// Predicted resident bytes at the peak of a run, mapped pages included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ResidentMemory {
-    /// Weights in mapped files, whose pages processes share.
+    /// Weights in memory-mapped files, whose pages processes share.
     pub mapped: u64,
-    /// Weights in memory of the process's own.
+    /// Weights in the process's own memory.
     pub owned: u64,
     /// Keys and values.
     pub kv_cache: u64,
-    /// Hidden states and what layers make of them.
+    /// Hidden states and the layers' intermediate results.
     pub activations: u64,
     /// The program.
     pub program: u64,
 }
 
 impl ResidentMemory {
-    /// Of a model loaded with `options` on the CPU.
+    /// For a model loaded with `options` on the CPU.
     pub fn new(source: &ModelSource, options: &LoadOptions, run: &ResidentRun) -> ResidentMemory {
         match source {
             ModelSource::Checkpoint(opened) => Self::of_checkpoint(opened, options, run),
@@ -84,7 +84,7 @@ impl ResidentMemory {
         }
     }
 
-    /// Of dummy weights.
+    /// For dummy weights.
     pub fn of_dummies(
         config: &ModelConfig,
         options: &LoadOptions,
@@ -94,7 +94,7 @@ impl ResidentMemory {
         Self::predict(config, names, options, run, |_, _| None)
     }
 
-    /// Of a checkpoint.
+    /// For a checkpoint.
     pub fn of_checkpoint(
         opened: &OpenedCheckpoint,
         options: &LoadOptions,
@@ -104,7 +104,7 @@ impl ResidentMemory {
         Self::predict(&opened.config, &opened.names, options, run, stored)
     }
 
-    /// `stored`: a tensor's format, and whether its file is mapped.
+    /// `stored` returns a tensor's format and whether its file is mapped.
     fn predict(
         config: &ModelConfig,
         names: &Names,
@@ -123,7 +123,7 @@ impl ResidentMemory {
         let (mut mapped, mut owned) = (0, 0);
         for tensor in expected_tensors(config, names) {
             let values = tensor.shape.iter().product::<usize>() as u64;
-            // Norms, biases and positions are kept in `f32`, matrices as the loader says.
+            // Norms, biases and positions are kept in `f32`, matrices as by the loader.
             let is_matrix =
                 tensor.shape.len() > 1 && !tensor.name.ends_with("position_embedding.weight");
             let found = stored(&tensor.name, tensor.in_tower);
@@ -149,14 +149,13 @@ impl ResidentMemory {
         }
     }
 
-    /// What to say of it before weights are read, where it is worth saying: from a gigabyte
-    /// on.
+    /// A note to print before weights are read; `None` below a gigabyte.
     pub fn note(&self) -> Option<String> {
         let is_large = self.total() >= 1 << 30;
         is_large.then(|| format!("memory at the peak, predicted: {self}"))
     }
 
-    /// All of it.
+    /// Sum of all parts, in bytes.
     pub fn total(&self) -> u64 {
         self.mapped + self.owned + self.kv_cache + self.activations + self.program
     }
@@ -179,15 +178,15 @@ fn kv_cache(config: &ModelConfig, options: &LoadOptions, run: &ResidentRun) -> u
     (depth * tokens + of_branches) * bytes
 }
 
-/// Of the rows that run through a layer together.
+/// Bytes of activations of the rows that run through a layer together.
 fn activations(config: &ModelConfig, run: &ResidentRun) -> u64 {
     let text = &config.text;
     let [hidden, inner, vocab] =
         [text.hidden_size, text.intermediate_size, text.vocab_size].map(|size| size as u64);
     let projected = hidden + text.kv_bytes_per_token(1) as u64;
     let rows = run.num_tokens.max(run.num_branches * run.num_kept) as u64;
-    // Residual, norm and their packed rows, projections twice; then the MLP's: gates and
-    // ups, their product, and that packed.
+    // Residual, norm and their packed rows, projections twice; then the MLP's gate and up values,
+    // their product, and the packed product.
     let streams = rows * (4 * hidden + projected);
     let mlp = rows.min(MLP_ROWS) * 4 * inner;
     let logits = run.num_branches as u64 * 2 * vocab;
@@ -199,7 +198,7 @@ fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
-/// Such as `14.2 GiB: weights 13.2 GiB (13.2 GiB of them mapped), KV cache 0.4 GiB, …`.
+/// For example `14.2 GiB: weights 13.2 GiB (13.2 GiB of them mapped), KV cache 0.4 GiB, …`.
 impl fmt::Display for ResidentMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,4 +1,4 @@
-//! Samples: prompts with their images, and rows and caches for a batch of them.
+//! Samples (prompts with their images), and embedding and caches for a batch of them.
 
 use std::ops::Range;
 
@@ -12,17 +12,17 @@ use crate::ops::concatenated;
 use crate::positions::Position;
 use crate::prompt::EncodedPrompt;
 
-/// A sample to be run: its prompt and its image.
+/// A sample: its prompt and its image.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    /// The prompt, the image being one id in it.
+    /// The prompt, in which one id stands for the image.
     pub prompt: &'a EncodedPrompt,
     /// The image's features.
     pub features: &'a ImageFeatures,
 }
 
 impl Sample<'_> {
-    /// Where system, image and text stand.
+    /// Layout of system, image and text.
     pub fn layout(&self) -> TokenLayout {
         TokenLayout {
             num_system: self.prompt.num_system(),
@@ -33,7 +33,7 @@ impl Sample<'_> {
 }
 
 impl LlavaModel {
-    /// Embeddings of samples one after the other, and each one's rows.
+    /// Embeddings of consecutive samples, and each sample's range of rows.
     pub(crate) fn embed_samples(
         &self,
         samples: &[Sample<'_>],
@@ -67,7 +67,7 @@ impl LlavaModel {
         Ok((self.decoder.embed_with(&ids, &features)?, ranges))
     }
 
-    /// Caches with room for `lens` tokens in `layers`.
+    /// Caches with capacity for `lens` tokens in `layers`.
     pub(crate) fn caches(
         &self,
         lens: impl IntoIterator<Item = usize>,
@@ -82,7 +82,7 @@ impl LlavaModel {
             .collect()
     }
 
-    /// A sequence that a sliding window would cut can't be run.
+    /// Refuses a sequence longer than the model's sliding window, if it has one.
     pub(crate) fn check_length(&self, len: usize) -> Result<()> {
         match self.config().text.sliding_window {
             Some(window) if len > window => Err(ModelError::InputValue {
@@ -95,7 +95,7 @@ impl LlavaModel {
     }
 }
 
-/// Positions of samples one after the other, nothing dropped.
+/// Positions of consecutive samples with nothing dropped.
 pub(crate) fn positions_of(samples: &[Sample<'_>]) -> Vec<Position> {
     let positions = samples
         .iter()
@@ -103,7 +103,7 @@ pub(crate) fn positions_of(samples: &[Sample<'_>]) -> Vec<Position> {
     positions.flatten().collect()
 }
 
-/// Pairs caches with their rows.
+/// Pairs caches with their ranges of rows.
 pub(crate) fn steps<'a>(caches: &'a mut [SequenceCache], ranges: &[Range<usize>]) -> Vec<Step<'a>> {
     caches
         .iter_mut()

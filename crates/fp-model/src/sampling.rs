@@ -1,11 +1,11 @@
-//! How a token is chosen from logits.
+//! Choosing tokens from logits.
 
 use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 
 use crate::error::{ModelError, Result};
 use crate::logits::Logits;
 
-/// How a token is chosen from logits.
+/// How tokens are chosen from logits.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sampling {
     /// The largest logit, ties to the lower id.
@@ -13,16 +13,16 @@ pub enum Sampling {
     /// A draw from softmax(logits / temperature), over the most likely tokens
     /// that together reach `top_p`.
     Random {
-        /// Above 0; below 1 sharpens, above 1 flattens.
+        /// Above 0; values below 1 sharpen the distribution, above 1 flatten it.
         temperature: f64,
-        /// In (0, 1]; 1 draws from all tokens.
+        /// In (0, 1]; 1 samples from all tokens.
         top_p: f64,
-        /// Same seed, same draws.
+        /// Equal seeds give equal samples.
         seed: u64,
     },
 }
 
-/// One sequence's chooser.
+/// Chooses the tokens of one sequence.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     sampling: Sampling,
@@ -56,7 +56,7 @@ impl Sampler {
         })
     }
 
-    /// The next token.
+    /// Chooses the next token.
     ///
     /// # Errors
     /// A GPU that fails.
@@ -87,14 +87,14 @@ pub(crate) fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// The token at `uniform` (in [0, 1)) of the cumulated, truncated distribution.
+/// The token at `uniform` (in [0, 1)) of the cumulative truncated distribution.
 fn draw(logits: &[f32], temperature: f64, top_p: f64, uniform: f64) -> u32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut weights: Vec<(u32, f64)> = (0_u32..)
         .zip(logits)
         .map(|(id, &logit)| (id, (f64::from(logit - largest) / temperature).exp()))
         .collect();
-    // Stable, so equal weights stay in the order of their ids.
+    // The sort is stable, so equal weights stay in the order of their ids.
     weights.sort_by(|a, b| b.1.total_cmp(&a.1));
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let mut mass = 0.0;

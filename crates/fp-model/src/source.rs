@@ -1,5 +1,4 @@
-//! Models by the names that command lines have for them, and inputs for those without
-//! files.
+//! Models by their command-line names, and inputs for dummy models.
 
 use std::path::Path;
 
@@ -12,11 +11,11 @@ use crate::model::{LlavaModel, LoadOptions};
 use crate::opened::OpenedCheckpoint;
 use crate::prompt::EncodedPrompt;
 
-/// What stands before the name of a [`Preset`].
+/// Prefix of a [`Preset`]'s name.
 const RANDOM: &str = "random:";
 
-/// Where a model comes from, before its weights are read: a checkpoint's folder, or
-/// `random:NAME` for dummy weights of a known shape.
+/// A model before its weights are read: a checkpoint's folder, or `random:NAME` for dummy weights
+/// of a known shape.
 ///
 /// # Examples
 /// ```
@@ -36,11 +35,10 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// Finds out what `name` stands for. `vision_tower` is as in
-    /// [`LoadOptions::vision_tower`].
+    /// Opens the model called `name`. `vision_tower` is as in [`LoadOptions::vision_tower`].
     ///
     /// # Errors
-    /// A shape that isn't known; whatever [`OpenedCheckpoint::open`] finds wrong.
+    /// An unknown shape, and as [`OpenedCheckpoint::open`].
     pub fn open(name: &str, vision_tower: Option<&Path>) -> Result<ModelSource> {
         match name.strip_prefix(RANDOM) {
             Some(shape) => {
@@ -66,7 +64,7 @@ impl ModelSource {
         }
     }
 
-    /// The checkpoint; none of dummies.
+    /// The checkpoint; `None` for dummy weights.
     pub fn checkpoint(&self) -> Option<&OpenedCheckpoint> {
         match self {
             ModelSource::Checkpoint(opened) => Some(opened),
@@ -74,15 +72,15 @@ impl ModelSource {
         }
     }
 
-    /// Whether the weights are dummies, which have no tokenizer and no answers.
+    /// Whether the weights are dummies, without a tokenizer and meaningful answers.
     pub fn is_random(&self) -> bool {
         matches!(self, ModelSource::Random(..))
     }
 
-    /// Reads the weights, or makes those that `seed` gives.
+    /// Reads the weights, or generates dummy weights from `seed`.
     ///
     /// # Errors
-    /// As [`OpenedCheckpoint::load`] and [`LlavaModel::random`].
+    /// Those of [`OpenedCheckpoint::load`] and [`LlavaModel::random`].
     pub fn load(self, seed: u64, options: &LoadOptions) -> Result<LlavaModel> {
         match self {
             ModelSource::Checkpoint(opened) => opened.load(options),
@@ -91,20 +89,20 @@ impl ModelSource {
     }
 }
 
-/// A prompt and an image that mean nothing: what a model of dummy weights is timed on.
+/// A meaningless prompt and image, to time models with dummy weights.
 #[derive(Debug, Clone)]
 pub struct DummyInput {
-    /// Ids that the vocabulary has, the image among them.
+    /// Ids within the vocabulary, and the image's id.
     pub prompt: EncodedPrompt,
     /// `[1, 3, side, side]` on the CPU, uniform between -√3 and √3: mean 0, deviation 1.
     pub pixel_values: Tensor,
 }
 
 impl DummyInput {
-    /// So many tokens before and after the image of one square.
+    /// An input with `num_system` and `num_text` tokens before and after the image, one square.
     ///
     /// # Errors
-    /// None that a configuration of a model gives rise to.
+    /// None for a model's configuration.
     pub fn new(
         config: &ModelConfig,
         num_system: usize,

@@ -1,4 +1,4 @@
-//! What a stage of a pruning method chooses of a prefix.
+//! Selection of tokens by one stage of a pruning method.
 
 use fp_scoring::{
     AttentionNeed, AttentionRows, CoveredArea, DecoderValues, Evidence, Matrix, Merge, Needs, Rope,
@@ -12,28 +12,28 @@ use crate::ops::host_values;
 use crate::prefix::Prefix;
 use crate::tower_evidence::{crop_evidence, vision_values};
 
-/// What selectors may look at of a sample beside the model's own values.
+/// Facts about a sample that selectors may read, besides the model's own values.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleFacts<'a> {
-    /// Chance draws from a stream of its own for every sample.
+    /// Identifies the sample; random selectors have a generator of their own for each.
     pub id: &'a str,
-    /// Columns and rows of the grid of image tokens; none for any-resolution input.
+    /// Columns and rows of the grid of image tokens; `None` for any-resolution input.
     pub grid: Option<[usize; 2]>,
-    /// How much of each token ground-truth boxes cover, or why that isn't known.
+    /// How much of each token ground-truth boxes cover, or why it isn't known.
     pub covered_area: CoveredArea<'a>,
-    /// Token ids of the text after the image, for selectors that look at its embeddings.
+    /// Token ids of the text after the image, for selectors that read its embeddings.
     pub text_ids: Option<&'a [u32]>,
-    /// Which of N image tokens show padding and nothing of the image, for rules that leave
-    /// them out ([`fp_scoring::PaddingMasked`]): [`crate::ModelConfig::padded_tokens`]. None
-    /// where that isn't known, and nothing is left out then.
+    /// Which of the N image tokens show only padding, for rules that exclude them
+    /// ([`fp_scoring::PaddingMasked`]): [`crate::ModelConfig::padded_tokens`]. `None` if it isn't
+    /// known; then no token is excluded.
     pub padding: Option<&'a [bool]>,
-    /// The question as the user or the dataset has it, for selectors that compare it with the
-    /// image by CLIP's embeddings ([`crate::clip_text`] of it).
+    /// The question as the user or the dataset states it, for selectors that compare it with the
+    /// image by CLIP's embeddings (of its [`crate::clip_text`]).
     pub question: Option<&'a str>,
 }
 
 impl SampleFacts<'_> {
-    /// A sample of which nothing is known but its id.
+    /// Facts of a sample with only its id known.
     pub fn of(id: &str) -> SampleFacts<'_> {
         SampleFacts {
             id,
@@ -47,8 +47,8 @@ impl SampleFacts<'_> {
 }
 
 impl LlavaModel {
-    /// Lets a stage's selector choose among the tokens of a prefix that ends at its site;
-    /// `features` are the image's, and the selector gets what it needs and no more.
+    /// Runs a stage's selector on a prefix that ends at its site. `features` are the image's; the
+    /// selector gets only the evidence that it needs.
     ///
     /// # Errors
     /// A selector that fails or doesn't apply to the sample; attention that can't be
@@ -63,11 +63,11 @@ impl LlavaModel {
         self.select_stage_behind(prefix, None, stage, features, facts)
     }
 
-    /// As [`LlavaModel::select_stage`], for selectors that also look at what entered the
-    /// layer before: `previous` is the same sequence one layer earlier.
+    /// Like [`LlavaModel::select_stage`], for selectors that also read the previous layer's input:
+    /// `previous` is the same sequence one layer earlier.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn select_stage_behind(
         &self,
         prefix: &Prefix,
@@ -77,7 +77,7 @@ impl LlavaModel {
         facts: &SampleFacts<'_>,
     ) -> Result<Selected> {
         let layout = *prefix.layout();
-        // A stage before this one may have let through fewer than it might.
+        // An earlier stage may have kept fewer tokens than its limit.
         let kept = stage.kept.min(layout.num_image);
         if kept == 0 {
             return Ok(TokenSelection::all(0).into());
@@ -180,7 +180,7 @@ impl LlavaModel {
         .into())
     }
 
-    /// Reads what selectors rarely look at of the decoder.
+    /// Reads those values of the decoder that few selectors need.
     fn decoder_known(
         &self,
         prefix: &Prefix,
@@ -227,7 +227,7 @@ impl LlavaModel {
             text_embeds: matrix(&known.text_embeds, text.hidden_size),
             states: matrix(&known.states, text.hidden_size),
             keys: matrix(&known.keys, known.key_width),
-            // Keys that turn by several axes are none that a rule could turn back.
+            // A rule can't undo the rotation of keys by several axes.
             rope: text.rope_sections.is_none().then(|| Rope {
                 width: text.head_dim(),
                 base: text.rope_theta,
@@ -236,11 +236,11 @@ impl LlavaModel {
         }
     }
 
-    /// Rows whose attention has to be read at the end of a prefix of `layout` so that
-    /// `stage` can choose there.
+    /// Rows whose attention must be read at the end of a prefix of `layout` for `stage` to select
+    /// there.
     ///
     /// # Errors
-    /// A sequence that has no row to read.
+    /// A sequence for which the selector has no row to read.
     pub fn rows_for_stage(
         &self,
         stage: &Stage,
@@ -253,7 +253,7 @@ impl LlavaModel {
     }
 }
 
-/// Values of the decoder on the host, as far as they were asked for.
+/// Requested values of the decoder, on the host.
 #[derive(Default)]
 struct DecoderKnown {
     previous_hidden: Option<Vec<f32>>,
@@ -261,6 +261,6 @@ struct DecoderKnown {
     states: Option<Vec<f32>>,
     keys: Option<Vec<f32>>,
     key_width: usize,
-    /// Of decoders whose positions have one axis.
+    /// Only for decoders whose positions have one axis.
     positions: Option<Vec<usize>>,
 }

@@ -1,4 +1,4 @@
-//! What all samples of one prompt template share: the tokens before the image.
+//! The tokens before the image, which all samples of one prompt template share.
 
 use std::sync::Arc;
 
@@ -12,34 +12,33 @@ use crate::sample::steps;
 
 /// The tokens before the image, after all layers.
 ///
-/// Under a causal mask they see neither image nor question. So their hidden states,
-/// keys and values are the same for every sample whose prompt begins with them, in
-/// every layer and whatever is dropped of the image: no image, question or branch has to
-/// run them again.
+/// With a causal mask these tokens attend to neither image nor question. So their hidden states,
+/// keys and values are the same for every sample whose prompt begins with them, in every layer and
+/// for any tokens dropped of the image: no image, question or branch has to run them again.
 #[derive(Debug)]
 pub struct SystemPrefix {
     pub(crate) ids: Vec<u32>,
-    /// `[ids, D]` after each number of layers, 0 to L − 1; empty where nothing comes
-    /// before the image.
+    /// `[ids, D]` after each number of layers, 0 to L − 1; empty if no tokens come before the
+    /// image.
     pub(crate) hidden: Arc<[Tensor]>,
     /// Keys and values of all layers, frozen.
     pub(crate) cache: SequenceCache,
 }
 
 impl SystemPrefix {
-    /// The tokens.
+    /// The token ids.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// Bytes of keys and values that it holds.
+    /// Bytes of its keys and values.
     pub fn kv_bytes(&self) -> usize {
         self.cache.bytes()
     }
 }
 
 impl LlavaModel {
-    /// Runs what comes before the image through all layers, for any number of images.
+    /// Runs the tokens before the image through all layers, for any number of images.
     ///
     /// # Errors
     /// Token ids outside the vocabulary.
@@ -64,7 +63,7 @@ impl LlavaModel {
                     .run(layers, &hidden, &positions, &mut steps, None)?;
                 after.push(hidden.clone());
             }
-            // Of the last layer's output nothing is needed.
+            // The last layer's output isn't needed.
             self.decoder
                 .run_to_last_rows(last..num_layers, &hidden, &positions, &mut steps)?;
         }

@@ -1,4 +1,4 @@
-//! `tokenizer.json`, and prompts with an image in them.
+//! Reading `tokenizer.json`, and tokenising prompts that contain an image.
 
 use std::path::Path;
 
@@ -11,29 +11,29 @@ use crate::config::{ModelConfig, Origin};
 use crate::prompt::{EncodedPrompt, PromptError, count_placeholders, split_at_image};
 
 const BOS: &str = "<s>";
-/// What is said to have given up where it panics.
+/// What error messages name if it panics.
 const LIBRARY: &str = "tokenizer library";
 
 named_enum! {
-    /// How the text around the image is cut into tokens.
+    /// How the text around the image is tokenised.
     ///
-    /// With a tokenizer that puts a space before every piece of text, such as LLaMA's own, both
-    /// give the same ids. With one that does so at the very beginning only,
-    /// [`WholeText`](Self::WholeText) leaves out the space token after the image: one token fewer,
-    /// and other logits.
+    /// With a tokenizer that puts a space before every segment of text, such as LLaMA's own, both
+    /// variants give the same ids. With one that does so only at the very beginning,
+    /// [`WholeText`](Self::WholeText) omits the space token after the image: one token fewer, and
+    /// different logits.
     #[derive(Default)]
     pub enum PromptTokenization as "prompt tokenisation" {
-        /// Each side of the placeholder on its own, as the original project does. The tokenizer
-        /// need not know the placeholder.
+        /// Each side of the placeholder by itself, as in the original project. The placeholder need
+        /// not be among the tokenizer's tokens.
         #[default]
         EachSide = "each_side",
-        /// The whole text at once with the placeholder as an added token, as Hugging Face's
-        /// processors do.
+        /// The whole text at once, with the placeholder as an added token, as in Hugging Face's
+        /// processors.
         WholeText = "whole_text",
     }
 }
 
-/// Ids that a model's configuration gives; what it lacks is looked up in the tokenizer.
+/// Token ids that a model's configuration states; others are looked up in the tokenizer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpecialTokenIds {
     /// `image_token_index`: stands for the image in the encoded prompt.
@@ -48,21 +48,20 @@ pub struct LlavaTokenizer {
     inner: Tokenizer,
     tokenization: PromptTokenization,
     image_id: u32,
-    /// What begins every sequence, of families that have it.
+    /// The token that begins every sequence, in families that have one.
     bos_id: Option<u32>,
     knows_placeholder: bool,
 }
 
 impl LlavaTokenizer {
     /// Loads the tokenizer of the checkpoint in `dir`, whose configuration is `config`.
-    ///
-    /// A checkpoint of the original layout has no id for the image, and its tokenizer need not
-    /// know the placeholder: there the image's id in an encoded prompt is the first one past the
-    /// vocabulary, which no text has.
+    /// A checkpoint in the original layout has no id for the image, and its tokenizer need not have
+    /// the placeholder. The image's id in an encoded prompt is then the first one past the
+    /// vocabulary, which no text is tokenised to.
     ///
     /// # Errors
-    /// [`PromptError::OnlySentencePiece`] if there is none but the slow tokenizer's file, else
-    /// as [`from_file`](Self::from_file).
+    /// [`PromptError::OnlySentencePiece`] if only the slow tokenizer's file exists, else as
+    /// [`from_file`](Self::from_file).
     pub fn for_checkpoint(dir: &Path, config: &ModelConfig) -> Result<Self, PromptError> {
         let path = dir.join("tokenizer.json");
         let sentence_piece = dir.join("tokenizer.model");
@@ -91,13 +90,13 @@ impl LlavaTokenizer {
         }
     }
 
-    /// Loads the file `tokenizer.json` at `path`. Truncation and padding that it may ask for are
-    /// not applied.
+    /// Loads the file `tokenizer.json` at `path`. Truncation and padding stated in it are not
+    /// applied.
     ///
     /// # Errors
     /// [`PromptError::TokenizerFile`] and [`PromptError::TokenizerSyntax`] for the file,
-    /// [`PromptError::MissingToken`] if an id is given neither by it nor by `ids`,
-    /// [`PromptError::ContradictingToken`] if the two disagree about the image's.
+    /// [`PromptError::MissingToken`] if neither the file nor `ids` gives an id,
+    /// [`PromptError::ContradictingToken`] if the two disagree about the image's id.
     pub fn from_file(path: &Path, ids: SpecialTokenIds) -> Result<Self, PromptError> {
         let mut loaded = Self::without_bos(path, ids, IMAGE_PLACEHOLDER)?;
         let bos_id = ids.bos.or_else(|| loaded.inner.token_to_id(BOS));
@@ -108,8 +107,8 @@ impl LlavaTokenizer {
         Ok(loaded)
     }
 
-    /// As [`from_file`](Self::from_file), of a family whose sequences begin with no token of
-    /// their own; `image` is the text of the token that stands for the image.
+    /// Like [`from_file`](Self::from_file), for a family without a token that begins every
+    /// sequence; `image` is the text of the token that stands for the image.
     fn without_bos(
         path: &Path,
         ids: SpecialTokenIds,
@@ -140,16 +139,16 @@ impl LlavaTokenizer {
             tokenization: PromptTokenization::default(),
             image_id,
             bos_id: None,
-            // A prompt is written with the placeholder, whatever the tokenizer calls it.
+            // Prompts contain the placeholder, whatever the tokenizer's token is called.
             knows_placeholder: known.is_some() && image == IMAGE_PLACEHOLDER,
         })
     }
 
-    /// The same tokenizer with another way to cut prompts.
+    /// The same tokenizer with another way of tokenising prompts.
     ///
     /// # Errors
-    /// [`PromptError::PlaceholderNotInTokenizer`] if [`PromptTokenization::WholeText`] is asked of
-    /// a tokenizer that does not know the placeholder.
+    /// [`PromptError::PlaceholderNotInTokenizer`] if [`PromptTokenization::WholeText`] is requested
+    /// of a tokenizer without the placeholder.
     pub fn with_tokenization(mut self, how: PromptTokenization) -> Result<Self, PromptError> {
         if how == PromptTokenization::WholeText && !self.knows_placeholder {
             return Err(PromptError::PlaceholderNotInTokenizer);
@@ -164,14 +163,14 @@ impl LlavaTokenizer {
         self.image_id
     }
 
-    /// The id that begins every sequence, of families that have one.
+    /// The id that begins every sequence, in families that have one.
     #[must_use]
     pub fn bos_id(&self) -> Option<u32> {
         self.bos_id
     }
 
-    /// Tokenises a whole prompt with one image placeholder. The beginning-of-sequence token is put
-    /// before it, once.
+    /// Tokenises a whole prompt with one image placeholder. The beginning-of-sequence token, if the
+    /// family has one, is prepended once.
     ///
     /// # Errors
     /// [`PromptError::PlaceholderCount`] unless there is exactly one placeholder,
@@ -207,7 +206,7 @@ impl LlavaTokenizer {
     /// Tokenises a prompt without an image, beginning-of-sequence included.
     ///
     /// # Errors
-    /// [`PromptError::UnexpectedPlaceholder`] if there is a placeholder after all,
+    /// [`PromptError::UnexpectedPlaceholder`] if it contains a placeholder,
     /// [`PromptError::Encode`] if the tokenizer library fails.
     pub fn encode_text_only(&self, prompt: &str) -> Result<Vec<u32>, PromptError> {
         match count_placeholders(prompt) {
@@ -220,8 +219,8 @@ impl LlavaTokenizer {
         }
     }
 
-    /// Text of generated ids: without special tokens, white space at both ends removed (what
-    /// Python's `strip` takes for white space).
+    /// Text of generated ids, without special tokens and without white space at both ends (as
+    /// Python's `strip` defines it).
     ///
     /// # Errors
     /// [`PromptError::Decode`] if the tokenizer library fails.
@@ -235,20 +234,20 @@ impl LlavaTokenizer {
         Ok(text.trim_matches(is_python_space).to_owned())
     }
 
-    /// The id of a token by its exact text, such as `</s>`.
+    /// The id of a token with this exact text, such as `</s>`.
     #[must_use]
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
-    /// The text of one token as the vocabulary has it, such as `▁the` or `<0x0A>`.
+    /// The text of one token as it is in the vocabulary, such as `▁the` or `<0x0A>`.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The token with the largest id among those that text can become: of the vocabulary
-    /// itself, without tokens added to it, and the one that begins every sequence.
+    /// The token with the largest id among those that can occur in encoded text: the vocabulary
+    /// without added tokens, and the token that begins every sequence.
     pub(crate) fn largest_id(&self) -> Option<(String, u32)> {
         let vocabulary = self.inner.get_vocab(false).into_iter();
         let texts = vocabulary.filter(|(token, _)| token != IMAGE_PLACEHOLDER);
@@ -257,8 +256,8 @@ impl LlavaTokenizer {
             .max_by(|(a, a_id), (b, b_id)| (a_id, b).cmp(&(b_id, a)))
     }
 
-    /// Whether each piece of text is tokenised with a space before it, as LLaMA's legacy
-    /// tokenizer does; none of a tokenizer that isn't LLaMA's.
+    /// Whether a space is put before each segment of text, as LLaMA's legacy tokenizer does; `None`
+    /// if the tokenizer isn't LLaMA's.
     pub(crate) fn puts_space_before_text(&self) -> Option<bool> {
         const SPACE: &str = "▁";
         self.inner.token_to_id("<0x0A>")?;
@@ -267,15 +266,15 @@ impl LlavaTokenizer {
         Some(ids.first() == Some(&space) && ids.len() > 1)
     }
 
-    /// Ids of one piece of text, nothing added.
+    /// Ids of a segment of text, without special tokens.
     fn ids(&self, text: &str) -> Result<Vec<u32>, PromptError> {
-        // The tokenizer's own template is left out: a checkpoint's tokenizer.json may or may not
-        // hold one, and a second beginning-of-sequence token would have to be taken out again.
+        // The tokenizer's own template isn't applied: a checkpoint's tokenizer.json may or may not
+        // have one, and a second beginning-of-sequence token would have to be removed again.
         encode(&self.inner, text)
     }
 }
 
-/// The file `tokenizer.json` at `path`, truncation and padding that it asks for left out.
+/// The file `tokenizer.json` at `path`, without the truncation and padding that it states.
 ///
 /// # Errors
 /// A file that can't be read or used.
@@ -290,7 +289,7 @@ pub(crate) fn read(path: &Path) -> Result<Tokenizer, PromptError> {
     })
 }
 
-/// The tokenizer library's own reading, which panics on some files that it can't use.
+/// Parses with the tokenizer library, which panics on some invalid files.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
     serde_json::from_slice::<Value>(bytes)?;
     let mut inner = guarded(LIBRARY, || Tokenizer::from_bytes(bytes))??;
@@ -299,11 +298,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tokenizer, Cause> {
     Ok(inner)
 }
 
-/// Ids of a piece of text, nothing added.
+/// Ids of a segment of text, without special tokens.
 ///
 /// # Errors
-/// The tokenizer library fails, or panics on what the file asks of it, such as a template
-/// that names a second text.
+/// The tokenizer library fails, or panics on the file's settings, such as a template that names a
+/// second text.
 pub(crate) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, PromptError> {
     let encoding = guarded(LIBRARY, || tokenizer.encode_fast(text, false));
     let encoding = encoding.unwrap_or_else(|panic| Err(panic.into()));

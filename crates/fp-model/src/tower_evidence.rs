@@ -1,4 +1,4 @@
-//! What selectors see of the vision tower, of one square or crop by crop.
+//! Evidence of the vision tower for selectors, for one square or crop by crop.
 
 use candle_core::Tensor;
 use fp_scoring::{CropEvidence, Matrix, Needs, VisionNeed, VisionValues};
@@ -9,7 +9,7 @@ use crate::model::{CropFeatures, ImageFeatures, LlavaModel};
 use crate::ops::{concatenated, gather_ids};
 use crate::vision::{VisionEvidence, VisionRead};
 
-/// Something of the vision tower on the host, and how wide its rows are.
+/// Values read from the vision tower, on the host, with the width of their rows.
 pub(crate) type OfTower = (VisionNeed, Vec<f32>, usize);
 
 pub(crate) fn vision_values(read: &[OfTower]) -> VisionValues<'_> {
@@ -30,7 +30,7 @@ pub(crate) fn crop_evidence<'a>(tokens: &'a [usize], read: &'a [OfTower]) -> Cro
 }
 
 impl LlavaModel {
-    /// What a selector needs of the vision tower, of what was read of it.
+    /// The values that a selector needs, taken from the evidence `known`.
     pub(crate) fn read_of(&self, known: &VisionEvidence, needs: &Needs) -> Result<Vec<OfTower>> {
         let read = needs.vision.iter().map(|&need| {
             let from = self.config().vision.read_for(need)?;
@@ -40,8 +40,8 @@ impl LlavaModel {
         read.collect()
     }
 
-    /// The rows that can enter the projector, `[N, V]` and behind them the class token's
-    /// where it is no feature; none but before layer 1, where they were read.
+    /// The rows that can enter the projector, `[N, V]`, followed by the class token's row if it
+    /// isn't a feature; `None` if `depth` isn't 0 or the rows weren't read.
     pub(crate) fn projector_rows(
         &self,
         features: &ImageFeatures,
@@ -68,8 +68,8 @@ impl LlavaModel {
         }
     }
 
-    /// The rows of crops that can enter the projector, in the order of their tokens, and behind
-    /// them each crop's class token's.
+    /// The rows of crops that can enter the projector, in the order of their tokens, followed by
+    /// the rows of the crops' class tokens.
     fn rows_of_crops(&self, crops: &CropFeatures) -> Result<Option<Tensor>> {
         let (mut rows, mut classes) = (Vec::new(), Vec::new());
         for vision in &crops.vision {

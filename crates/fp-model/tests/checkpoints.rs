@@ -1,4 +1,4 @@
-//! Checkpoints in every layout, and checkpoints with something wrong.
+//! Checkpoints in every layout, and faulty checkpoints.
 
 use std::fs;
 use std::path::Path;
@@ -73,7 +73,7 @@ fn write_original(tensors: &Tensors, dir: &Path, tower: &Path) {
     save_shards(&rest, dir);
 }
 
-/// Logits after an image and a few tokens: everything takes part.
+/// Logits after an image and a few tokens, so that all parts are used.
 fn logits(model: &LlavaModel) -> Vec<f32> {
     let pixels = &common::expected()["pixel_values_0_pad"];
     let features = model.encode_image(&pixels.unsqueeze(0).unwrap()).unwrap();
@@ -136,7 +136,7 @@ fn every_layout_gives_the_same_logits() {
         assert_eq!(found.missing_files, missing);
     }
 
-    // The tower may be named, and must be somewhere.
+    // The tower may be given explicitly, and must exist.
     fs::rename(dir("clip-tiny"), dir("elsewhere")).unwrap();
     let error = load(&dir("original")).unwrap_err();
     assert!(
@@ -189,7 +189,7 @@ fn a_shard_cut_short_is_found_before_any_work() {
     assert!(
         matches!(load(root.path()), Err(ModelError::Io { path, .. }) if path.ends_with("model-2.safetensors"))
     );
-    // No safetensors at all behind the name.
+    // A file with the extension that isn't safetensors at all.
     let root = sharded();
     fs::write(root.path().join("model-0.safetensors"), vec![0xff; 4096]).unwrap();
     assert!(matches!(load(root.path()), Err(ModelError::Shard { .. })));
@@ -258,7 +258,7 @@ fn missing_and_misshapen_tensors_are_named() {
         matches!(load(root.path()), Err(ModelError::TensorDtype { name: found, .. }) if found == name)
     );
 
-    // The index promises what no shard holds.
+    // The index lists a tensor that no shard holds.
     let root = sharded();
     let path = root.path().join("model.safetensors.index.json");
     let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Crops whose every patch is a token: what is read of the tower for each, and what methods
-//! keep and merge of them.
+//! Crops in which every patch is a token: evidence read from the tower for each, and what methods
+//! keep and merge.
 
 use crate::common;
 

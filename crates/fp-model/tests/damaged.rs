@@ -1,5 +1,4 @@
-//! Checkpoints with something wrong in them: told with tensor, file and what would
-//! be right, and never by a panic.
+//! Faulty checkpoints: reported with tensor, file and what is expected, and never by a panic.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +23,7 @@ fn load(dir: &Path) -> Result<LlavaModel, ModelError> {
     LlavaModel::load(dir, &LoadOptions::default())
 }
 
-/// The golden tensors with one changed, in one file.
+/// The golden tensors in one file, with one of them changed.
 fn with_tensor(name: &str, change: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> TempDir {
     let root = TempDir::new().unwrap();
     write_config(root.path(), &golden_config());
@@ -45,7 +44,7 @@ fn copy_of(source: &Path) -> TempDir {
     root
 }
 
-/// Numbers that repeat, below a bound.
+/// A repeatable sequence of numbers below a bound.
 fn random() -> impl FnMut(usize) -> usize {
     let mut state = 1_u32;
     move |below| {
@@ -76,7 +75,7 @@ fn a_tensor_that_its_shard_lacks() {
     assert_eq!(problems, [error.to_string()]);
 }
 
-/// A `.bin` file: an archive with one pickle, and as many bytes of storage.
+/// A `.bin` file: an archive with one pickle and `storage` bytes of storage.
 fn pickled(pickle: &[u8], storage: usize) -> TempDir {
     use std::io::Write;
 
@@ -104,7 +103,7 @@ fn tensor_pickle(rows: i32) -> Vec<u8> {
     pickle
 }
 
-/// Pickles at which their reader panics, overflows the stack or allocates without end.
+/// Pickles that make their reader panic, overflow the stack or allocate without limit.
 #[test]
 fn pickles_that_are_no_checkpoints() {
     let told = |pickle: &[u8], storage: usize| {
@@ -134,7 +133,7 @@ fn pickles_that_are_no_checkpoints() {
     let doubled = [&b"]"[..], &b"q\x00h\x00\x86".repeat(64), b"."].concat();
     assert!(told(&doubled, 0).contains("objects"));
     assert!(told(b"X\xff\xff\xff\xff.", 0).contains("a text of 4294967295 bytes"));
-    // A tensor is as large as its storage at most.
+    // A tensor is at most as large as its storage.
     let text = told(&tensor_pickle(3), 32);
     assert!(
         text.contains("tensor `w` of shape [3, 4] goes beyond the 32 bytes"),
@@ -146,7 +145,7 @@ fn pickles_that_are_no_checkpoints() {
     assert!(!text.contains("pytorch_model.bin"), "{text}");
 }
 
-/// Templates at which the tokenizer library panics when it encodes.
+/// Templates that make the tokenizer library panic when it encodes.
 #[test]
 fn tokenizers_whose_templates_name_what_is_not_there() {
     let root = copy_of(&golden("model"));
@@ -166,7 +165,7 @@ fn tokenizers_whose_templates_name_what_is_not_there() {
             "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": {},
         });
         fs::write(&path, changed.to_string()).unwrap();
-        // Read or not, and encoded or not: whichever it is, an error at most.
+        // Whether or not it can be read and can encode, the result is an error at most.
         match LlavaTokenizer::for_checkpoint(root.path(), &config) {
             Ok(tokenizer) => drop(tokenizer.encode("one <image> of it")),
             Err(error) => assert!(!error.to_string().is_empty()),
@@ -174,7 +173,7 @@ fn tokenizers_whose_templates_name_what_is_not_there() {
     }
 }
 
-/// Of two shards with the same tensor the index decides.
+/// If two shards hold the same tensor, the index decides.
 #[test]
 fn a_tensor_in_two_shards() {
     let root = sharded();
@@ -222,7 +221,7 @@ fn weights_that_are_no_numbers() {
     }
 }
 
-/// A header that promises more than a number can hold.
+/// A header with sizes that overflow.
 #[test]
 fn sizes_beyond_measure() {
     for (shape, end) in [
@@ -242,7 +241,7 @@ fn sizes_beyond_measure() {
         let error = open(root.path()).unwrap_err();
         assert!(matches!(error, ModelError::Shard { .. }), "{error}");
     }
-    // A folder where a shard should be.
+    // A folder in place of a shard.
     let root = sharded();
     let shard = root.path().join("model-1.safetensors");
     fs::remove_file(&shard).unwrap();
@@ -275,7 +274,7 @@ fn configs_that_contradict_the_tower_or_the_projector() {
             "{field}: {error}"
         );
     }
-    // The outer flag says tied, and the output layer is there: it is used.
+    // The outer flag states tied embeddings, but there is an output layer: it is used.
     let root = sharded();
     let mut config = golden_config();
     config["tie_word_embeddings"] = json!(true);
@@ -334,7 +333,7 @@ fn config_values_that_no_model_has() {
     for config in [json!(null), json!([]), json!("llava"), json!(7)] {
         assert!(ModelConfig::from_value(&config, Path::new("config.json")).is_err());
     }
-    // The largest that a config may state overflows nothing on the way to "not there".
+    // The largest values that a config may state don't overflow before tensors are found missing.
     let mut config = golden_config();
     for (field, value) in [
         ("hidden_size", 1 << 20),
@@ -364,7 +363,7 @@ fn config_values_that_no_model_has() {
     ));
 }
 
-/// Every file of a checkpoint, cut at many lengths: an error that names it.
+/// Every file of a checkpoint, truncated at many lengths, gives an error that names it.
 #[test]
 fn files_cut_anywhere() {
     let root = copy_of(&golden("model"));
@@ -379,7 +378,7 @@ fn files_cut_anywhere() {
         let path = root.path().join(name);
         let whole = fs::read(&path).unwrap();
         let lengths = (0..40).chain((0..60).map(|_| next(whole.len())));
-        // What follows the last bracket may be missing.
+        // Anything after the last bracket may be missing.
         let end = whole.iter().rposition(|byte| !byte.is_ascii_whitespace());
         for length in lengths.filter(|length| *length <= end.unwrap_or(0)) {
             fs::write(&path, &whole[..length]).unwrap();
@@ -419,7 +418,7 @@ fn pickled_shards_and_indices_cut_anywhere() {
     assert!(load(root.path()).is_ok());
 }
 
-/// Whatever a few changed bytes do, they panic nowhere.
+/// A few changed bytes never cause a panic.
 #[test]
 fn files_with_bytes_changed() {
     let mut next = random();

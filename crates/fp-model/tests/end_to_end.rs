@@ -48,7 +48,7 @@ fn unpruned_cases_from_png_and_question() {
     }
 }
 
-/// The pixel values that the model's golden cases were made with: photographs' sizes, both aspects.
+/// The pixel values of the model's golden cases: photographs' sizes, both aspects.
 #[test]
 fn golden_views_have_no_pixel_off() {
     let config = golden("model/preprocessor_config.json");

@@ -1,4 +1,4 @@
-//! What runs together gives what runs alone, to the last bit.
+//! Batched runs give the same results as separate ones, to the last bit.
 
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{
@@ -77,11 +77,11 @@ fn branches_equal_single_runs() {
             model.generate(&mut alone, &greedy(6)).unwrap()[0],
             generations[index]
         );
-        // Those of the last token that was run.
+        // These are the logits of the last token that was run.
         assert_eq!(alone.logits(0).unwrap(), together.logits(index).unwrap());
         assert_eq!(alone.kv_bytes_of(0), together.kv_bytes_of(index));
     }
-    // Keeping all is not pruning.
+    // Keeping all tokens is no pruning.
     let mut whole = model.prefill(&[Sample { prompt, features }]).unwrap();
     assert_eq!(whole.logits(0).unwrap().unwrap(), logits[5]);
     assert_eq!(
@@ -126,7 +126,7 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
     let shared = model.prefill_image(&system, features, &[3]).unwrap();
     for prompt in &prompts {
         let layout = Sample { prompt, features }.layout();
-        // Rows in the image and in the text, as a window longer than the text has them.
+        // Rows in the image and in the text, as for a window longer than the text.
         let text = layout.text_range();
         let query_rows = vec![text.start - 5, text.start - 1, text.start, text.end - 1];
         let options = PrefixOptions {
@@ -151,13 +151,13 @@ fn questions_on_a_shared_image_equal_fresh_runs() {
         );
         assert_eq!(a.logits(0).unwrap(), b.logits(0).unwrap());
     }
-    // A prompt that begins otherwise is refused.
+    // A prompt with another beginning is refused.
     let mut other = prompts[0].clone();
     other.input_ids[1] += 1;
     assert!(model.prefill_question(&shared, &other, &[vec![]]).is_err());
 }
 
-/// A token that was decoded is a token of a longer prompt.
+/// A decoded token is the same as a token of a longer prompt.
 #[test]
 fn decoding_equals_prefilling_the_longer_prompt() {
     let model = load();
@@ -167,7 +167,7 @@ fn decoding_equals_prefilling_the_longer_prompt() {
     let mut decoded = prefill(&prompt);
     for _ in 0..4 {
         let token = model.generate(&mut decoded, &greedy(1)).unwrap()[0].token_ids[0];
-        // The token is run when the one after it is asked for.
+        // A token is run only when the next one is requested.
         let mut probe = greedy(1);
         probe.stop_tokens = (0..model.config().text.vocab_size as u32).collect();
         model.generate(&mut decoded, &probe).unwrap();
@@ -236,7 +236,7 @@ fn caches_hold_what_is_kept_and_report_what_is_allocated() {
         )
         .unwrap();
     let kept_len = len - features.num_tokens() + 50;
-    // The last token is never run, so its keys are reserved and not there.
+    // The last token is never run, so its keys are reserved but not filled.
     let expected: Vec<usize> = (0..text.num_layers)
         .map(|layer| if layer < 3 { len } else { kept_len } + new - 1)
         .collect();
@@ -280,7 +280,7 @@ fn decoding_in_two_goes_equals_one() {
         );
     }
     assert_eq!(tokens, whole[0].token_ids);
-    // Sampled decoding repeats with its seed.
+    // Sampled decoding repeats with the same seed.
     let mut options = greedy(6);
     options.sampling = Sampling::Random {
         temperature: 1.5,
@@ -412,7 +412,7 @@ fn a_forced_length_is_that_length() {
         (tokens.len(), forced[0].finish_reason),
         (12, FinishReason::Length)
     );
-    // With the fourth of them as the end of the sequence there would be three or fewer.
+    // With the fourth token as the end of the sequence, there are at most three.
     let ended = model
         .generate(&mut prefilled(), &greedy(vec![tokens[3]]))
         .unwrap();

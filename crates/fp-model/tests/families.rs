@@ -1,5 +1,5 @@
-//! Every family against what Hugging Face transformers gives on tiny checkpoints, pruned and not:
-//! see benches/peers/family_goldens.py.
+//! Every family compared with Hugging Face transformers on tiny checkpoints, with and without
+//! pruning: see benches/peers/family_goldens.py.
 
 use candle_core::{DType, Device, Tensor};
 use fp_image::{ImageAspect, decode_file};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::common::family::{CHECKPOINTS, Checkpoint, check_pruned, check_whole};
 use crate::common::{golden, greedy};
 
-/// As many weights as the checkpoint stores, of which memory is predicted.
+/// Checks that memory is predicted for as many weights as the checkpoint stores.
 fn check_weights(checkpoint: &Checkpoint) {
     let stored = checkpoint.folder.join("model.safetensors");
     let stored = candle_core::safetensors::load(stored, &Device::Cpu).unwrap();
@@ -73,14 +73,14 @@ fn what_families_refuse() {
     }
 }
 
-/// What Hugging Face's processors make of a question: see benches/peers/family_prompts.py.
+/// A prompt as made by Hugging Face's processors: see benches/peers/family_prompts.py.
 #[derive(Debug, Deserialize)]
 struct PromptCase {
     family: String,
     picture: String,
     question: String,
     text: String,
-    /// Ids with repetitions counted.
+    /// Ids with their numbers of repetitions.
     ids: Vec<(u32, usize)>,
 }
 
@@ -147,7 +147,8 @@ fn prompts_are_those_of_the_chat_templates() {
     );
 }
 
-/// VisPruner on a tower without a class token, against the mean over rows of its whole attention.
+/// VisPruner on a tower without a class token, compared with the mean over rows of its whole
+/// attention.
 #[test]
 fn vispruner_by_the_mean_over_rows() {
     let checkpoint = Checkpoint::open("llava_onevision", "b2");
@@ -212,7 +213,7 @@ fn vispruner_by_the_mean_over_rows() {
     assert_eq!(found.to_vec(), expected);
 }
 
-/// transformers 5 saves processors whole, in one file.
+/// transformers 5 saves whole processors in one file.
 #[test]
 fn image_processors_inside_a_processor() {
     let from = golden("families/qwen2_5_vl/b2");

@@ -1,5 +1,5 @@
-//! The model against what Hugging Face (unpruned) and the original study
-//! (pruned) gave on the same weights and pixel values.
+//! The model compared with Hugging Face (unpruned) and the original study (pruned) on the same
+//! weights and pixel values.
 
 use fp_model::{LlavaModel, LoadOptions, Sample};
 use fp_scoring::{HeadCount, HeadStrategy, KeptTokens, PruneConfig, QueryStrategy, TokenBudget};
@@ -8,13 +8,13 @@ use crate::common::{
     self, Case, cases, expected, features, flat, greedy, largest_difference, load,
 };
 
-/// How far a logit or feature may be off.
+/// Largest allowed difference of a logit or feature.
 const TOLERANCE: f32 = 1e-3;
 
-/// Below this share of the range, rounding alone may swap two tokens.
+/// For gaps below this share of the range, rounding alone may swap two tokens.
 const DECISIVE_GAP: f64 = 1e-6;
 
-/// Below this margin, the tolerance alone may change the best token.
+/// For margins below this, the tolerance alone may change the best token.
 const DECISIVE_MARGIN: f64 = 1e-3;
 
 fn prune_config(case: &Case) -> Option<PruneConfig> {
@@ -52,7 +52,7 @@ fn image_features() {
     }
 }
 
-/// Every `step`th case: kept sets, logits and tokens.
+/// Checks every `step`th case: kept sets, logits and tokens.
 fn check_cases(model: &LlavaModel, step: usize) {
     let expected = expected();
     let features = features(model, &expected);
@@ -101,7 +101,7 @@ fn check_cases(model: &LlavaModel, step: usize) {
     println!(
         "largest logit difference {worst:e}; {sets} decisive kept sets, {tokens} decisive generations"
     );
-    // Nearly every case is decisive; a change here means that nothing is tested.
+    // Nearly every case must be decisive; otherwise nothing would be tested.
     let most = 90 / step;
     assert!(sets > most && tokens > most, "{sets} {tokens}");
 }

@@ -1,5 +1,5 @@
-//! Weights of two bytes, rows in bf16 and a KV cache in bf16: against the same numbers in
-//! f32, and against what PyTorch gives in bf16 and in f64.
+//! Weights of two bytes, rows in bf16 and a KV cache in bf16: compared with the same numbers in
+//! f32, and with PyTorch in bf16 and in f64.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,9 +19,9 @@ use crate::common::checkpoint::{
 };
 use crate::common::{Case, cases, expected, features, golden, greedy};
 
-/// Tokens whose importance in f32 is further than this from the last one kept, as a share of
-/// the range of all, are kept or dropped in every format alike. Rounding a row to the 8 bits of
-/// bf16 moves a score by up to 2⁻⁹ of itself, and a layer sums many.
+/// Tokens whose importance in f32 differs from that of the last kept one by more than this share of
+/// the whole range are kept or dropped equally in every format. Rounding a row to the 8 bits of
+/// bf16 changes a score by up to 2⁻⁹ of itself, and a layer sums many.
 const DECISIVE_GAP: f64 = 0.02;
 
 fn options(dtype: Option<DType>) -> LoadOptions {
@@ -49,7 +49,7 @@ fn stored(dtype: DType, in_shards: bool) -> TempDir {
     let bytes = fs::read(&path).unwrap();
     let (length, rest) = bytes.split_at(8);
     let length = u64::from_le_bytes(length.try_into().unwrap());
-    // A space behind the header moves all values by one byte.
+    // A space after the header moves all values by one byte.
     let (header, values) = rest.split_at(length as usize);
     let odd = [&(length + 1).to_le_bytes()[..], header, b" ", values].concat();
     fs::write(&path, odd).unwrap();
@@ -68,7 +68,7 @@ fn pruned() -> PruneConfig {
     }
 }
 
-/// Kept tokens, logits and answer of some golden cases, unpruned and pruned.
+/// Kept tokens, logits and answers of some golden cases, with and without pruning.
 fn answers(model: &LlavaModel) -> Vec<(Option<KeptTokens>, Vec<f32>, Vec<u32>)> {
     let features = features(model, &expected());
     let unpruned: Vec<Case> = cases().into_iter().filter(|c| c.study.is_none()).collect();
@@ -235,7 +235,7 @@ fn a_rounded_cache_takes_half_and_changes_nothing_between_prefill_and_decoding()
     let mut branches = model.prefill(&[sample]).unwrap();
     let full = wide.prefill(&[sample]).unwrap();
     assert_eq!(2 * branches.kv_bytes(), full.kv_bytes());
-    // Tokens that were decoded one by one, in one prefill.
+    // The tokens decoded one by one, now in one prefill.
     let decoded = model.generate(&mut branches, &greedy(5)).unwrap().remove(0);
     let mut longer = prompt.clone();
     longer.input_ids.extend(&decoded.token_ids[..4]);
@@ -327,7 +327,7 @@ fn seven_billion_weights_in_bf16_fit_17_gb_with_nine_branches() {
         ResidentMemory::new(&source, &options, &run)
     };
     let half = predict(Some(DType::BF16), CpuFormat::F32);
-    // 7,063,427,072 weights in all, of which the tower's last layer isn't loaded.
+    // 7,063,427,072 weights in all; the tower's last layer isn't loaded.
     assert!(
         (14_050_000_000..14_130_000_000).contains(&half.owned),
         "{half}"

@@ -1,6 +1,6 @@
-//! Integration tests of models. Those of GPUs are in `emulated_gpu/`: they are built with the
-//! feature `emulated-gpu` only, and run beside an emulated driver. `memory.rs` measures the peak
-//! of its process and is alone in it.
+//! Integration tests of models. Those for GPUs are in `emulated_gpu/`: they are built only with the
+//! feature `emulated-gpu`, and run with an emulated driver. `memory.rs` measures the peak memory of
+//! its process and so is a program of its own.
 
 mod checkpoint_kinds;
 mod checkpoints;

@@ -1,4 +1,4 @@
-//! Loading a sharded checkpoint takes the memory of its weights and little more.
+//! Loading a sharded checkpoint needs the memory of its weights and little more.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 const SHARDS: usize = 4;
 
-/// Writes shards of zeros of so many bytes a value that take no room on disk. Returns the
-/// number of values.
+/// Writes sparse shards of zeros with `bytes` bytes per value, which take no space on disk. Returns
+/// the number of values.
 fn write_checkpoint(dir: &Path, dtype: &str, bytes: usize) -> usize {
     let (d, m, vocab, layers, v) = (1024, 2816, 16000, 3, 16);
     let mut shapes: Vec<(String, Vec<usize>)> = vec![
@@ -101,7 +101,7 @@ fn write_checkpoint(dir: &Path, dtype: &str, bytes: usize) -> usize {
     total
 }
 
-/// A line of this process's status, in bytes.
+/// A value of this process's status, in bytes.
 fn status(field: &str) -> usize {
     let text = fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find(|line| line.starts_with(field)).unwrap();
@@ -113,7 +113,7 @@ fn status(field: &str) -> usize {
         .unwrap()
 }
 
-/// Both in one test: the peak is the process's.
+/// Both cases are in one test, since the peak is that of the process.
 #[test]
 fn peak_while_loading_is_the_weights_plus_a_tenth() {
     let options = LoadOptions::default();

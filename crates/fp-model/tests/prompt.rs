@@ -1,6 +1,6 @@
-//! Prompts and tokenizers: golden ids, both ways around the image, and what is missing.
+//! Prompts and tokenizers: golden ids, both ways of tokenising around the image, and errors.
 
-#[allow(dead_code)] // what other tests use of it
+#[allow(dead_code)] // parts of it are for other tests
 #[path = "../../fp-data/tests/metrics_fixtures/fixture.rs"]
 mod fixture;
 
@@ -31,7 +31,7 @@ fn golden_tokenizer() -> LlavaTokenizer {
 /// Where a tokenizer puts the space that begins a word.
 #[derive(Clone, Copy)]
 enum Prefix {
-    /// Before each piece of text between special tokens: LLaMA's own behaviour.
+    /// Before each segment of text between special tokens: LLaMA's own behaviour.
     EachPiece,
     /// At the very beginning only.
     Beginning,
@@ -142,7 +142,7 @@ fn golden_prompts_have_the_golden_ids() {
     assert_eq!(cases.len(), 108);
 }
 
-/// The end of the left side is a lone space and the right side begins with one: what the original
+/// The left side ends with a lone space and the right side begins with one, as the original
 /// project's tokenizer gives around the image.
 #[test]
 fn each_side_begins_with_a_space_token() {
@@ -290,7 +290,7 @@ fn what_is_missing_is_named() {
     );
 }
 
-/// The original layout gives the image no id, and its tokenizers don't know the placeholder.
+/// The original layout has no id for the image, and its tokenizers lack the placeholder.
 #[test]
 fn a_checkpoint_of_the_original_layout() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -306,7 +306,7 @@ fn a_checkpoint_of_the_original_layout() {
         assert_eq!(encoded.input_ids[encoded.image_position], id);
         assert_eq!((encoded.num_system(), encoded.num_text()), (5, 4));
     }
-    // Elsewhere the config has the id, be it by default.
+    // In other layouts the config has the id, if only by default.
     let config = ModelConfig::from_value(&json!({"model_type": "llava"}), Path::new("config.json"));
     let found = LlavaTokenizer::for_checkpoint(folder.path(), &config.expect("a config"));
     assert!(matches!(
@@ -359,13 +359,13 @@ fn decoding_drops_special_tokens_and_outer_white_space() {
     let (h, i) = (letter('h'), letter('i'));
     let ids = [1, SPACE, SPACE, h, SPACE, i, SPACE, NEWLINE, 2];
     assert_eq!(tokenizer.decode(&ids).expect("text"), "h i");
-    // "é" as two bytes, and half of it.
+    // "é" as two bytes, then only the first of them.
     assert_eq!(tokenizer.decode(&[3 + 0xc3, 3 + 0xa9]).expect("text"), "é");
     assert_eq!(
         tokenizer.decode(&[letter('a'), 3 + 0xc3]).expect("text"),
         "a\u{fffd}"
     );
-    // Python's `strip` takes the four information separators for white space.
+    // Python's `strip` treats the four information separators as white space.
     assert_eq!(
         tokenizer
             .decode(&[3 + 0x1c, letter('a'), 3 + 0x1f])
@@ -378,7 +378,7 @@ fn decoding_drops_special_tokens_and_outer_white_space() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Any question keeps its place: the same left side, one image, one beginning.
+    /// A question never changes what precedes it: the same left side, one image, one beginning.
     #[test]
     fn a_question_moves_nothing_before_it(question in "[^<]{0,60}") {
         let tokenizer = golden_tokenizer();
@@ -393,7 +393,7 @@ proptest! {
     }
 }
 
-/// Names a LLaMA `tokenizer.json`, with which token ids can be checked too.
+/// Environment variable with the path of a LLaMA `tokenizer.json`, to check token ids too.
 const TOKENIZER: &str = "FINEPRUNER_LLAMA_TOKENIZER";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is run once for many gives what each one gives by itself, to the last bit.
+//! Work shared among many runs gives the same results as separate runs, to the last bit.
 
 use fp_model::prompt::EncodedPrompt;
 use fp_model::{Branches, ImageFeatures, LlavaModel, LoadOptions, Prefix, PrefixOptions, Sample};
@@ -17,7 +17,7 @@ fn some_features(model: &LlavaModel, count: usize) -> Vec<ImageFeatures> {
         .collect()
 }
 
-/// A prompt with so many tokens before the image and after it.
+/// A prompt with these numbers of tokens before and after the image.
 fn prompt(num_system: u32, num_text: u32) -> EncodedPrompt {
     let image = cases()[0].input_ids[cases()[0].image_position];
     let system = (0..num_system).map(|i| 10 + 3 * i);
@@ -37,7 +37,7 @@ fn kept_sets(n: usize) -> Vec<KeptTokens> {
     kept
 }
 
-/// Logits after the prefill, tokens, and logits after the last one that was run.
+/// Logits after the prefill, tokens, and logits after the last token that was run.
 fn answers(model: &LlavaModel, mut branches: Branches) -> Vec<(Vec<f32>, Vec<u32>, Vec<f32>)> {
     let logits = |branches: &Branches| -> Vec<Vec<f32>> {
         let each = 0..branches.len();
@@ -64,7 +64,7 @@ fn alone(
     model.prefill_prefix(prompt, features, options).unwrap()
 }
 
-/// A sample by itself, and behind a system part and an image that were run ahead.
+/// A sample run alone, and after a system part and an image that were run before.
 fn alone_and_shared(
     model: &LlavaModel,
     prompt: &EncodedPrompt,
@@ -150,7 +150,7 @@ fn prefixes_with_and_without_a_shared_system_part_go_together() {
     }
 }
 
-/// The tensor library's sums depend on the number of rows, so there it is equal up to
+/// The tensor library's sums depend on the number of rows, so its results are equal only up to
 /// rounding.
 #[test]
 fn the_tensor_library_shares_too() {
@@ -251,7 +251,7 @@ fn system_parts_that_make_no_sense_are_refused() {
     let model = load();
     let outside = model.config().text.vocab_size as u32;
     assert!(model.prefill_system(&[1, outside]).is_err());
-    // A question behind another system part.
+    // A question after another system part.
     let features = &some_features(&model, 1)[0];
     let system = model.prefill_system(&[1, 2, 3]).unwrap();
     let image = model.prefill_image(&system, features, &[2]).unwrap();

@@ -1,4 +1,4 @@
-//! Tiny checkpoints of other shapes and formats against what transformers gives.
+//! Tiny checkpoints of other shapes and formats compared with transformers.
 
 use std::collections::HashMap;
 
@@ -113,7 +113,7 @@ fn any_resolution_on_a_mistral_decoder_in_bf16() {
 
 #[test]
 fn rounding_to_half_precision_is_what_a_half_precision_checkpoint_gives() {
-    let folder = golden("variants/grouped"); // stored in f16 already
+    let folder = golden("variants/grouped"); // already stored in f16
     let logits = |dtype| {
         let model = LlavaModel::load(
             &folder,

@@ -1,8 +1,8 @@
 //! `cargo xtask cuda-setup`: a CUDA toolkit for builds with the feature `cuda`.
 //!
-//! Whatever toolkit is used, `.cuda/toolkit` leads to it and `.cuda/libclang` to the
-//! library that bindgen reads headers with, so that build scripts and
-//! `.cargo/cuda.toml` need no environment.
+//! For any toolkit, `.cuda/toolkit` links to it and `.cuda/libclang` to the library with which
+//! bindgen reads headers, so that build scripts and `.cargo/cuda.toml` need no environment
+//! variables.
 
 mod trial;
 
@@ -16,8 +16,8 @@ use crate::{root, run};
 
 /// Pinned packages of the toolkit.
 const PINS: &str = include_str!("../../cuda-toolkit.txt");
-/// Libraries that are linked against and loaded from the driver's or the toolkit's
-/// folders at run time, if ever.
+/// Libraries that are linked against stubs, and loaded at run time from the driver's or the
+/// toolkit's folders, if at all.
 const STUBS: [&str; 5] = ["cuda", "nvrtc", "curand", "cublas", "cublasLt"];
 
 /// Finds a CUDA toolkit (CUDA_HOME, CUDA_PATH, nvcc on PATH) or installs a pinned one
@@ -41,7 +41,7 @@ impl Default for Args {
     }
 }
 
-/// Whether .cuda leads to a toolkit.
+/// Whether .cuda links to a toolkit.
 pub(crate) fn is_done() -> bool {
     Path::new(&root()).join(".cuda/toolkit/bin/nvcc").is_file()
 }
@@ -82,7 +82,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The toolkit that the environment names, or the one whose nvcc is on PATH.
+/// The toolkit named in the environment, or the one whose nvcc is on PATH.
 fn find_toolkit() -> Option<PathBuf> {
     let named = ["CUDA_HOME", "CUDA_PATH"]
         .into_iter()
@@ -100,7 +100,7 @@ fn find_toolkit() -> Option<PathBuf> {
         .find(|folder| folder.join("bin/nvcc").is_file())
 }
 
-/// Installs those of the pinned packages that are wanted, unless that was done before.
+/// Installs those pinned packages for which `is_wanted` holds, unless that was done before.
 fn install(folder: &Path, python: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
     let wanted: Vec<&str> = PINS
         .lines()
@@ -139,8 +139,8 @@ fn site_packages(folder: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// Adds what the packages lack: stubs to link against, as every full toolkit has
-/// them, and the static runtime under the name that dependencies link with.
+/// Adds what the packages lack: stubs to link against, which every full toolkit has, and the static
+/// runtime under the name with which dependencies link.
 fn complete(toolkit: &Path) -> Result<()> {
     let stubs = toolkit.join("lib/stubs");
     fs::create_dir_all(&stubs).with_context(|| format!("can't make {}", stubs.display()))?;
@@ -159,7 +159,7 @@ fn complete(toolkit: &Path) -> Result<()> {
     )
 }
 
-/// Makes `link` lead to `target`, whatever it led to before.
+/// Makes the symbolic link `link` point to `target`, replacing an earlier link.
 fn link(link: &Path, target: &Path) -> Result<()> {
     if link.is_symlink() {
         fs::remove_file(link).with_context(|| format!("can't replace {}", link.display()))?;

@@ -1,4 +1,4 @@
-//! A trial of a toolkit: compile, link and start.
+//! A test of a toolkit: compile, link and run.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{root, run};
 
-/// Uses half precision and cooperative groups, since these pull in most headers.
+/// Uses half precision and cooperative groups, since these include most headers.
 const SOURCE: &str = r#"#include <cooperative_groups.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -28,7 +28,7 @@ int main() {
 }
 "#;
 
-/// Machine code for both architectures and PTX for later ones, by the host's compiler.
+/// Compiles machine code for both architectures and PTX for later ones, with the host's compiler.
 pub(super) fn run_trial(toolkit: &Path) -> Result<()> {
     let folder = Path::new(&root()).join("target/cuda-setup");
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask gpu-bundle`: what a GPU host without Rust needs, in one archive.
+//! `cargo xtask gpu-bundle`: everything that a GPU host without Rust needs, in one archive.
 
 #[cfg(all(test, unix))]
 mod runner;
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{cuda_setup, emulated_gpu, root, run};
 
-/// Largest archive that is worth carrying about.
+/// Largest acceptable size of the archive in bytes.
 const MAX_BYTES: u64 = 50_000_000;
 const CONFIG: [&str; 2] = ["--config", ".cargo/cuda.toml"];
-/// Libraries that are loaded when they are first called, if at all.
+/// Libraries that are loaded at their first call, if at all.
 const CUDA: [&str; 5] = [
     "libcuda.",
     "libcudart",
@@ -30,7 +30,7 @@ const PEERS: [&str; 5] = [
     "gpu_study.py",
     "gpu_summary.py",
 ];
-/// What finepruner's study on a GPU host takes.
+/// Files that finepruner's study on a GPU host needs.
 const STUDY: [&str; 8] = [
     "configs/ablation_a_config.json",
     "assets/finepruner-tiny/config.json",
@@ -129,7 +129,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     pack(&work, name, &root.join(&args.output))
 }
 
-/// Runs cargo with the feature `cuda` and returns the executable that came of it.
+/// Runs cargo with the feature `cuda` and returns the executable that it built.
 fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
     let features = match (args.emulated, command.contains(&"--bench")) {
         (true, _) => emulated_gpu::FEATURES,
@@ -168,8 +168,8 @@ fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
         .with_context(|| format!("cargo {} made no executable", command.join(" ")))
 }
 
-/// Refuses an executable that needs a library of CUDA to start: it must start, and say what
-/// is missing, where there is none.
+/// Refuses an executable that needs a CUDA library to start: it must start without one and report
+/// what is missing.
 fn check_needed(executable: &Path) -> Result<()> {
     let output = Command::new("readelf")
         .args(["--dynamic", "--wide"])
@@ -188,7 +188,7 @@ fn check_needed(executable: &Path) -> Result<()> {
     }
 }
 
-/// The libraries that what readelf shows must find.
+/// The needed libraries listed in readelf's output.
 fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
     dynamic
         .lines()
@@ -203,7 +203,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file, or a folder with everything in it.
+/// Copies a file, or a folder with its content.
 fn copy_all(from: &Path, to: &Path) -> Result<()> {
     let folder = if from.is_dir() { Some(to) } else { to.parent() };
     if let Some(folder) = folder {
@@ -220,7 +220,8 @@ fn copy_all(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One archive; the dictionary is large enough to see that binaries repeat each other.
+/// Packs everything into one archive; the compression dictionary is large enough to find
+/// repetitions between binaries.
 fn pack(work: &Path, bundle: &str, archive: &Path) -> Result<()> {
     if let Some(folder) = archive.parent() {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! `benches/gpu/run.sh` on a host that is made up: programs that only say what they are.
+//! Tests of `benches/gpu/run.sh` on a simulated host: its programs only print their names.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -57,7 +57,7 @@ fn steps_and_limits_are_chosen() {
     assert_eq!(names(&output), ["tests", "peers"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(text.matches("limit 60 s").count(), 2, "{text}");
-    // What is left is less than a step's limit; less than ten seconds are none.
+    // A step's limit is reduced to the remaining time; with less than ten seconds it is skipped.
     let text = String::from_utf8(dry(&["--steps", "tests", "--total", "50"]).stdout).unwrap();
     assert!(
         text.contains("limit 50 s") || text.contains("limit 49 s"),
@@ -83,7 +83,7 @@ fn what_is_not_understood_is_refused() {
     }
 }
 
-/// A bundle and a host of shell scripts, in a folder of its own.
+/// A bundle and a host made of shell scripts, in a folder of its own.
 struct Host {
     folder: tempfile::TempDir,
 }
@@ -114,7 +114,7 @@ impl Host {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The record of steps, as (name, status, note).
+    /// The recorded steps, as (name, status, note).
     fn run(&self, arguments: &[&str]) -> Vec<[String; 3]> {
         let tools = std::env::join_paths(
             [self.path("tools")]

@@ -1,4 +1,4 @@
-//! What the packages of the workspace say of themselves, and the order to publish them in.
+//! Manifests of the workspace's packages, and the order in which to publish them.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -9,16 +9,16 @@ pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) is_published: bool,
-    /// What crates.io asks for and the manifest lacks.
+    /// Fields that crates.io requires and the manifest lacks.
     missing: Vec<&'static str>,
-    /// Those of its dependencies that are in the workspace.
+    /// Its dependencies inside the workspace.
     dependencies: Vec<Dependency>,
 }
 
 #[derive(Debug, Clone)]
 struct Dependency {
     name: String,
-    /// `*` where the manifest has none.
+    /// `*` if the manifest has none.
     requirement: String,
     is_for_tests: bool,
 }
@@ -26,7 +26,7 @@ struct Dependency {
 /// Fields that a published package must have.
 const FIELDS: [&str; 4] = ["description", "license", "keywords", "categories"];
 
-/// Reads what `cargo metadata` says.
+/// Parses the output of `cargo metadata`.
 pub(super) fn read(metadata: &Value) -> Result<Vec<Package>> {
     let listed = metadata["packages"].as_array().context("no packages")?;
     let names: Vec<&str> = listed.iter().filter_map(|p| p["name"].as_str()).collect();
@@ -59,7 +59,7 @@ pub(super) fn read(metadata: &Value) -> Result<Vec<Package>> {
         .collect()
 }
 
-/// The published packages, each behind those that it depends on.
+/// The published packages, each after its dependencies.
 pub(super) fn in_order(packages: &[Package]) -> Result<Vec<&Package>> {
     let mut waiting: Vec<&Package> = packages.iter().filter(|p| p.is_published).collect();
     let mut ordered: Vec<&Package> = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn in_order(packages: &[Package]) -> Result<Vec<&Package>> {
     Ok(ordered)
 }
 
-/// What is wrong with the manifests of published packages, whose version is `version`.
+/// Problems in the manifests of published packages, given the version `version`.
 pub(super) fn problems(packages: &[Package], version: &str) -> Vec<String> {
     let mut problems = Vec::new();
     for package in packages.iter().filter(|package| package.is_published) {
@@ -98,7 +98,7 @@ pub(super) fn problems(packages: &[Package], version: &str) -> Vec<String> {
         let wanted = format!("^{version}");
         for dependency in &package.dependencies {
             let (other, requirement) = (&dependency.name, &dependency.requirement);
-            // Cargo leaves a dependency of tests without a version out of a package.
+            // Cargo omits a test dependency without a version from the package.
             if *requirement != wanted && !(dependency.is_for_tests && requirement == "*") {
                 problems.push(format!(
                     "{name} depends on {other} {requirement}, which should be {wanted}"

@@ -1,4 +1,4 @@
-//! `cargo xtask release`: whether a version can be released, and what its release changes.
+//! `cargo xtask release`: checks whether a version can be released, and makes the changes.
 
 mod manifests;
 mod text;
@@ -13,11 +13,11 @@ use serde_json::Value;
 use crate::{root, run, target_folder};
 use manifests::Package;
 
-/// The largest package that crates.io takes, in bytes.
+/// Largest package that crates.io accepts, in bytes.
 const MAX_BYTES: u64 = 10 << 20;
-/// What every package must have.
+/// Files that every package must have.
 const REQUIRED: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "src/lib.rs"];
-/// What some packages must have beside.
+/// Further files that some packages must have.
 const REQUIRED_OF: [(&str, &[&str]); 3] = [
     (
         "fp-kernels",
@@ -30,7 +30,7 @@ const REQUIRED_OF: [(&str, &[&str]); 3] = [
     ("fp-cli", &["README.md", "configs/full_config.json"]),
     ("fp-report", &["data/published/llava-1.5.json"]),
 ];
-/// What no package may have: tests need files of other crates, and golden data is large.
+/// Folders that no package may have: tests need files of other crates, and golden data is large.
 const UNWANTED: [&str; 2] = ["tests/", "target/"];
 
 /// Checks that a version can be released, packages every crate in dependency order, and
@@ -110,7 +110,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The one version of all published packages.
+/// The common version of all published packages.
 fn workspace_version(published: &[&Package]) -> Result<String> {
     let first = published.first().context("no package is published")?;
     Ok(first.version.clone())
@@ -130,7 +130,7 @@ fn metadata() -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("can't read what `cargo metadata` says")
 }
 
-/// Prints how many files a package has; what is wrong with them.
+/// Prints the number of files in a package and returns problems with them.
 fn files_of(package: &Package) -> Result<Vec<String>> {
     let name = &package.name;
     let output = Command::new("cargo")
@@ -161,14 +161,14 @@ fn files_of(package: &Package) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Packages all crates, each with the packages of those before it.
+/// Packages all crates, each with the packages of the previous ones.
 fn package(packages: &[Package], args: &Args) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["package", "--workspace", "--locked"]);
     for package in packages.iter().filter(|package| !package.is_published) {
         command.args(["--exclude", &package.name]);
     }
-    // Else the version that was just written would have to be committed first.
+    // Otherwise the version that was just written would have to be committed first.
     command.arg("--allow-dirty");
     if args.no_verify {
         command.arg("--no-verify");
@@ -217,7 +217,7 @@ fn is_clean() -> Result<bool> {
     Ok(output.stdout.is_empty())
 }
 
-/// Today's date, as the system has it.
+/// Today's date, from the system.
 fn today() -> Result<String> {
     let output = Command::new("date").arg("+%Y-%m-%d").output();
     let output = output.context("can't start date")?;

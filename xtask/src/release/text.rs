@@ -1,6 +1,6 @@
-//! Versions in texts: the changelog and the manifest of the workspace.
+//! Versions in text files: the changelog and the workspace's manifest.
 
-/// A version as numbers that can be compared; none if it is not of the form 1.2.3.
+/// A version as comparable numbers; `None` if it is not of the form 1.2.3.
 pub(super) fn number(version: &str) -> Option<[u64; 3]> {
     let numbers: Vec<u64> = version
         .split('.')
@@ -9,15 +9,15 @@ pub(super) fn number(version: &str) -> Option<[u64; 3]> {
     numbers.try_into().ok()
 }
 
-/// Whether a line of the changelog begins the entry of `version`: `## 1.2.3`, and maybe a
-/// date or remark behind it.
+/// Whether a line of the changelog is the heading of `version`: `## 1.2.3`, optionally followed by
+/// a date or remark.
 fn is_heading(line: &str, version: &str) -> bool {
     let rest = line.strip_prefix("## ").map(str::trim_start);
     let rest = rest.and_then(|line| line.strip_prefix(version));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-/// What the changelog says of `version`; none without a heading or text.
+/// The changelog's text about `version`; `None` without a heading or text.
 pub(super) fn section<'a>(changelog: &'a str, version: &str) -> Option<&'a str> {
     let heading = changelog.lines().find(|line| is_heading(line, version))?;
     let start = changelog.find(heading)? + heading.len();
@@ -38,8 +38,8 @@ pub(super) fn dated(changelog: &str, version: &str, date: &str) -> String {
     lines.collect()
 }
 
-/// The manifest of the workspace with `version` in place of `current`, for the workspace and
-/// for its own packages.
+/// The workspace's manifest with `version` in place of `current`, for the workspace and for its own
+/// packages.
 pub(super) fn with_version(manifest: &str, current: &str, version: &str) -> String {
     let (old, new) = (
         format!("version = \"{current}\""),

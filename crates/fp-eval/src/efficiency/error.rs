@@ -1,66 +1,66 @@
-//! Why efficiency can't be measured.
+//! Errors of efficiency measurements.
 
 use std::path::PathBuf;
 
-/// Why efficiency can't be measured, or a measurement can't be read.
+/// Efficiency can't be measured, or a measurement can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EfficiencyError {
-    /// The model, or what it was asked to do.
+    /// An error of the model.
     #[error(transparent)]
     Model(#[from] fp_model::ModelError),
-    /// A study's folder, configuration or data.
+    /// An error of a study's folder, configuration or data.
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
-    /// A model that is too large for its device.
+    /// The model is too large for its device.
     #[error(transparent)]
     Memory(#[from] crate::study::DoesNotFit),
-    /// The shipped files.
+    /// An error of the shipped files.
     #[error(transparent)]
     Embedded(#[from] fp_data::embedded::EmbeddedError),
-    /// The data that an image and a question are taken from.
+    /// An error of the dataset that provides the image and the question.
     #[error(transparent)]
     Dataset(#[from] fp_data::dataset::DatasetError),
-    /// A number out of range.
+    /// A number is out of range.
     #[error(transparent)]
     OutOfRange(#[from] super::settings::SettingOutOfRange),
-    /// A setting that nothing can be measured with.
+    /// An invalid setting.
     #[error("{what} is {found}; expected {expected}")]
     Setting {
         /// The setting.
         what: &'static str,
         /// What was given.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
-    /// A file that can't be read or written.
+    /// A file can't be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// A file that is no measurement of this version.
+    /// A file that isn't a measurement of this version.
     #[error("{} is not a measurement that this version can read", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in its content.
         source: serde_json::Error,
     },
-    /// A measurement that can't be written as JSON.
+    /// A measurement can't be written as JSON.
     #[error("cannot write the measurement as JSON")]
     Json(#[from] serde_json::Error),
-    /// Threads that couldn't be started.
+    /// Threads can't be started.
     #[error("cannot start {count} threads: {reason}")]
     Threads {
-        /// How many.
+        /// Number of threads.
         count: usize,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The image and the question that are timed.
+//! The image and the question to time.
 
 use std::path::PathBuf;
 
@@ -14,20 +14,19 @@ use fp_scoring::ImageInput;
 use super::error::EfficiencyError;
 use crate::study::{Cut, EncodedImage, Inputs, LoadedImage, ModelShape};
 
-/// Tokens before and after the image in a usual prompt, as `finepruner budget` has them.
+/// Tokens before and after the image in a usual prompt, as in `finepruner budget`.
 const NUM_SYSTEM: usize = 35;
 const NUM_TEXT: usize = 29;
 
-/// Which image and question.
+/// Source of the image and the question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum InputSource {
-    /// The first question of the shipped benchmark, with its image; dummies for a model
-    /// of dummy weights.
+    /// The first question of the shipped benchmark, with its image; dummy inputs for dummy weights.
     #[default]
     Usual,
-    /// An image's file, and a question about it.
+    /// An image file, and a question about it.
     File {
-        /// The image.
+        /// Path of the image.
         image: PathBuf,
         /// The question.
         question: String,
@@ -41,7 +40,7 @@ pub(super) struct Input {
     prompt: EncodedPrompt,
     image: Image,
     num_image_tokens: usize,
-    /// The question's id; selectors that draw by chance draw from a stream under it.
+    /// The question's id, which selectors with random choices use as part of their seed.
     id: String,
     grid: Option<[usize; 2]>,
 }
@@ -53,7 +52,7 @@ enum Image {
 }
 
 impl Input {
-    /// What stands for image and question where there is no tokenizer.
+    /// Dummy image and prompt for models without a tokenizer.
     pub(super) fn dummy(config: &ModelConfig, seed: u64) -> Result<Input, EfficiencyError> {
         let dummy = DummyInput::new(config, NUM_SYSTEM, NUM_TEXT, seed)?;
         Ok(Input {
@@ -70,7 +69,7 @@ impl Input {
         })
     }
 
-    /// For a checkpoint.
+    /// An input for a checkpoint.
     pub(super) fn of_checkpoint(
         opened: &OpenedCheckpoint,
         source: &InputSource,
@@ -128,7 +127,7 @@ impl Input {
         })
     }
 
-    /// What it is called in a record.
+    /// The input's name in a record.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -137,7 +136,7 @@ impl Input {
         &self.prompt
     }
 
-    /// Where system, image and text stand.
+    /// Layout of system, image and text.
     pub(super) fn layout(&self) -> fp_scoring::TokenLayout {
         fp_scoring::TokenLayout {
             num_system: self.prompt.num_system(),
@@ -151,8 +150,8 @@ impl Input {
         self.features_for(model, ImageInput::Whole, &VisionRequest::new())
     }
 
-    /// As [`Input::features`], of the image as a method gives it to the tower, with what is
-    /// read of the tower.
+    /// Like [`Input::features`], for the image as a method gives it to the tower, with the
+    /// requested evidence of the tower.
     pub(super) fn features_for(
         &self,
         model: &LlavaModel,
@@ -173,12 +172,12 @@ impl Input {
         }
     }
 
-    /// The question's id; empty where it has none.
+    /// The question's id; empty if it has none.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Columns and rows of the image tokens; none for any-resolution input.
+    /// Columns and rows of the image tokens; `None` for any-resolution input.
     pub(super) fn grid(&self) -> Option<[usize; 2]> {
         self.grid
     }

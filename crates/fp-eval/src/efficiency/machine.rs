@@ -1,28 +1,27 @@
-//! What it was measured on, and what else the machine did.
+//! The machine of a measurement, and its load.
 
 use serde::{Deserialize, Serialize};
 
 use crate::study::Environment;
 
-/// A machine, and how busy it was.
+/// A machine and its load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Program, system, processor, time of the start.
+    /// Program, system, processor, and start time.
     pub environment: Environment,
-    /// Vector instruction sets that it has, of those that the kernels use.
+    /// Vector instruction sets that it has, among those that the kernels use.
     pub instruction_sets: Vec<String>,
-    /// `release` or `debug`: how the program was built.
+    /// Build profile of the program: `release` or `debug`.
     pub build: String,
-    /// Programs that ran or waited to, on average over the last minute before the start;
-    /// where the system says it.
+    /// Load average over the last minute before the start, if the system states it.
     pub load_before: Option<f64>,
-    /// The same at the end, this measurement included.
+    /// Load average at the end, which includes this measurement.
     pub load_after: Option<f64>,
 }
 
 impl Machine {
-    /// This machine now.
+    /// This machine with its current load.
     pub(super) fn now() -> Machine {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let flags = info.lines().find(|line| line.starts_with("flags"));
@@ -44,13 +43,13 @@ impl Machine {
         }
     }
 
-    /// Notes how busy the machine is at the end.
+    /// Records the load at the end.
     pub(super) fn finish(mut self) -> Machine {
         self.load_after = load_average();
         self
     }
 
-    /// The machine in a line.
+    /// The machine in one line.
     pub fn describe(&self) -> String {
         let environment = &self.environment;
         let cpu = environment.cpu.as_deref();

@@ -1,4 +1,4 @@
-//! Running everything in turns.
+//! Running all measurements in turns.
 
 use std::time::Instant;
 
@@ -16,20 +16,20 @@ use super::prepared::{Loaded, Prepared};
 use super::summary::{BatchSkipped, Efficiency, summarise};
 use crate::study::memory::{MemoryPlan, default_limit};
 
-/// What is being done.
+/// The current step of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The weights are read.
+    /// The weights are being read.
     Loading,
-    /// So many rounds of all are done.
+    /// Number of rounds done, and of all rounds.
     Rounds(usize, usize),
-    /// Batches of this size are run.
+    /// Batches of this size are running.
     Batch(usize),
-    /// So many schedules of all have run in a process of their own.
+    /// Number of schedules that have run in a process of their own, and of all schedules.
     Memory(usize, usize),
 }
 
-/// What came out of a schedule, the same in every round.
+/// Results of a schedule, the same in every round.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub(super) kv_bytes: usize,
@@ -37,33 +37,33 @@ pub(super) struct Outcome {
     pub(super) tokens: Vec<u32>,
 }
 
-/// Everything that was measured, before it is summed up.
+/// All measured values before they are summarised.
 #[derive(Debug)]
 pub(super) struct Samples {
-    /// `[schedules][rounds]`.
+    /// Seconds by stage, `[schedules][rounds]`.
     pub(super) stages: Vec<Vec<StageSeconds>>,
-    /// Of each schedule.
+    /// Results of each schedule.
     pub(super) outcomes: Vec<Outcome>,
     /// Whether every round gave the same outcomes.
     pub(super) is_repeatable: bool,
-    /// `[methods][schedules][rounds]` in seconds; empty where nothing is scored.
+    /// `[methods][schedules][rounds]` in seconds; empty if nothing is scored.
     pub(super) scoring: Vec<Vec<Vec<f64>>>,
-    /// Of each method that is run whole.
+    /// Values of each method that is run whole.
     pub(super) named: Vec<NamedSamples>,
-    /// `(batch, [schedules][rounds])` in seconds of the whole batch.
+    /// `(batch, [schedules][rounds])` in seconds for the whole batch.
     pub(super) batches: Vec<(usize, Vec<Vec<f64>>)>,
-    /// Batches that would not have fitted.
+    /// Batches skipped because they would not fit into memory.
     pub(super) skipped: Vec<BatchSkipped>,
 }
 
-/// Which of `count` is run at `turn` of `round`: each round begins one further, so that
-/// nothing always follows the same.
+/// Index among `count` of what runs at `turn` of `round`: each round begins one further, so that no
+/// item always follows the same one.
 fn turn(round: usize, turn: usize, count: usize) -> usize {
     (round + turn) % count
 }
 
-/// Measures everything that is planned. `meter` runs a schedule in a process of its own;
-/// `memory_limit` bounds what a batch may take, half of what is free by default.
+/// Measures everything in the plan. `meter` runs a schedule in a process of its own; `memory_limit`
+/// is the most bytes that a batch may take, half the free memory by default.
 ///
 /// # Errors
 /// A model that can't be read or run.
@@ -119,7 +119,7 @@ pub fn measure(
         let seconds = pool.install(|| bench.batch(batch))?;
         samples.batches.push((batch, seconds));
     }
-    // The processes that measure memory need room for weights of their own.
+    // The processes that measure memory load weights of their own.
     drop(model);
     let mut peaks = Vec::new();
     if let Some(meter) = meter {
@@ -146,7 +146,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// All rounds of a single sample: every schedule once in each, and every method.
+    /// All rounds of a single sample: in each, every schedule and every method once.
     fn rounds(
         &self,
         progress: &mut (dyn FnMut(Progress) + Send),
@@ -198,8 +198,8 @@ impl Bench<'_> {
         })
     }
 
-    /// Runs a method whole once, and says whether it gave what it gave before. One that
-    /// fails is not run again: it may not apply to this image or question.
+    /// Runs a whole method once, and returns whether its results equal those of its first run. A
+    /// method that fails is not run again: it may not apply to this image or question.
     fn round_of(&self, index: usize, samples: &mut NamedSamples, is_counted: bool) -> bool {
         if samples.error.is_some() {
             return true;
@@ -219,7 +219,7 @@ impl Bench<'_> {
         }
     }
 
-    /// A prefix with the rows of every method; none where no schedule is scored.
+    /// A prefix with the query rows of every method; `None` if no schedule is scored.
     fn scored_prefix(&self) -> Result<Option<Prefix>, EfficiencyError> {
         let plan = self.plan;
         if !plan.schedules.iter().any(|schedule| schedule.is_scored) {
@@ -246,7 +246,7 @@ impl Bench<'_> {
         Ok(Some(prefix))
     }
 
-    /// Scores by every method at every schedule once, in turns.
+    /// Scores with every method for every schedule once, in turns.
     fn score(
         &self,
         prefix: &Prefix,
@@ -268,7 +268,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// `[schedules][rounds]` seconds of whole batches.
+    /// `[schedules][rounds]` in seconds for whole batches.
     fn batch(&self, batch: usize) -> Result<Vec<Vec<f64>>, EfficiencyError> {
         let plan = self.plan;
         let count = plan.schedules.len();

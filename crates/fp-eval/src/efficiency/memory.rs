@@ -1,9 +1,9 @@
-//! How much memory a run holds at most.
+//! Peak memory of a run.
 //!
-//! The system keeps one high-water mark for a process, and memory that one run has given
-//! back is there for the next one: of several runs in one process only the largest could
-//! be told. Each schedule therefore runs in a process of its own, which resets the mark
-//! after the weights are loaded.
+//! The system keeps one high-water mark per process, and memory that one run has freed is available
+//! to the next one, so of several runs in one process only the largest could be measured. Each
+//! schedule therefore runs in a process of its own, which resets the mark after the weights are
+//! loaded.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::pass::pass;
 use super::prepared::{Loaded, Prepared};
 use crate::study::memory as process;
 
-/// How the peaks are measured, for records.
+/// How peaks are measured, for records.
 pub(super) const METHOD: &str = "each schedule once in a process of its own; VmHWM, reset \
      through /proc/self/clear_refs after the weights were loaded";
 
@@ -22,20 +22,20 @@ pub(super) const METHOD: &str = "each schedule once in a process of its own; VmH
 pub struct PeakMemory {
     /// Bytes resident before the run: weights and program.
     pub before_bytes: u64,
-    /// Most bytes resident during it.
+    /// Largest number of bytes resident during the run.
     pub peak_bytes: u64,
 }
 
-/// Runs the schedule of this index in a process of its own, or says why that can't be.
+/// Runs the schedule with this index in a process of its own, or returns why it can't.
 pub type PeakMeter<'a> = dyn FnMut(usize) -> Result<PeakMemory, String> + 'a;
 
 impl Prepared {
-    /// Runs one schedule once in this process and says what memory that took. To be called
-    /// in a process that does nothing else.
+    /// Runs one schedule once in this process and measures its memory. The process must do nothing
+    /// else.
     ///
     /// # Errors
-    /// A schedule that isn't there, a model that can't be run, a system that keeps no
-    /// high-water mark or doesn't let it be reset.
+    /// A schedule that doesn't exist, a model that can't be run, a system that keeps no high-water
+    /// mark or doesn't allow resetting it.
     pub fn peak_memory(self, schedule: usize) -> Result<PeakMemory, EfficiencyError> {
         let Some(found) = self.plan.schedules.get(schedule).cloned() else {
             return Err(EfficiencyError::Setting {

@@ -1,19 +1,18 @@
-//! What pruning saves, measured: time, memory and throughput, dense and pruned in turns.
+//! Measuring what pruning saves: time, memory and throughput, dense and pruned in turns.
 //!
-//! A [`Plan`] says what is run: the dense model and one [`Schedule`] for every number of
-//! tokens that stays, because methods that keep equally many tokens differ in nothing but
-//! their scoring, which is timed for each [`ScoringMethod`]. Methods that go another way (in
-//! several stages, before layer 1, with merged tokens) are run whole, each a
-//! [`NamedMethod`]. Everything in a plan is
-//! counted and the same every time. [`measure()`] runs it: each schedule alone, from the
-//! pixels to a fixed number of tokens, in turns, so that a machine that slows down slows
-//! all of them down. What comes of it is an [`Efficiency`], with every measured figure
-//! beside the one that counting predicts.
+//! A [`Plan`] lists the runs: the dense model, and one [`Schedule`] for every number of kept
+//! tokens, because methods that keep equally many tokens differ only in their scoring, which is
+//! timed for each [`ScoringMethod`]. Methods that prune differently (in several stages, before
+//! layer 1, with merged tokens) are run whole, each as a [`NamedMethod`]. A plan contains no
+//! measured values and is the same every time. [`measure()`] runs it: each schedule alone, from the
+//! pixels to a fixed number of tokens, in turns, so that a machine that slows down affects all of
+//! them equally. The result is an [`Efficiency`], with every measured figure beside the one
+//! predicted by counting.
 //!
-//! Who owns what: `input` has the image and the prompt, `plan` and `predicted` what is run
-//! and what it should take, `pass` runs a schedule once, `measure` runs all of them in
-//! turns, `named` has methods that are run whole, `memory` finds out what a process held at most, `summary` makes figures of
-//! samples, `text` tables of figures, `run` does it for a study.
+//! Modules: `input` has the image and the prompt; `plan` and `predicted` the runs and their
+//! predicted costs; `pass` runs a schedule once; `measure` runs all of them in turns; `named` has
+//! methods that are run whole; `memory` measures a process's peak memory; `summary` summarises
+//! samples into figures; `text` has tables of figures; `run` measures for a study.
 
 mod error;
 mod input;
@@ -51,7 +50,7 @@ pub use summary::{
 pub use text::{TextTable, describe, markdown, selection, tables};
 pub use text::{ms, overview, with_spread};
 
-/// What was measured, in the folder of a run or of a record.
+/// Name of the measurement's file, in the folder of a run or of a record.
 pub const EFFICIENCY_FILE: &str = "efficiency.json";
-/// The same as tables.
+/// Name of the file with the same figures as tables.
 pub const EFFICIENCY_TEXT_FILE: &str = "efficiency.md";

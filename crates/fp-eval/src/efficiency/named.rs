@@ -1,9 +1,9 @@
-//! Methods that are measured by themselves: whole plans of stages, whatever their sites.
+//! Methods that are measured separately: whole plans of stages, at any sites.
 //!
-//! What keeps equally many tokens after layer K has the schedule of its budget, and only
-//! its scoring is timed. A method of several stages, one that acts before layer 1 or merges
-//! tokens goes another way through the model, so each is run whole, in turns with the dense
-//! model and with the schedules.
+//! Methods that keep equally many tokens after layer K share the schedule of their budget, and only
+//! their scoring is timed. A method with several stages, one that acts before layer 1, or one that
+//! merges tokens runs differently, so each is run whole, in turns with the dense model and with the
+//! schedules.
 
 use fp_model::{LlavaModel, ModelError, PlannedSample, Sample, SampleFacts};
 use fp_scoring::TokenSchedule;
@@ -14,18 +14,17 @@ use super::pass::{StageSeconds, Watch};
 use super::predicted::Predicted;
 use super::spread::Spread;
 
-/// A method that is measured by itself.
+/// A method that is measured separately.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedMethod {
     /// The study's cell, or the method and its budget, such as `pool/R42`.
     pub cell: String,
-    /// Image tokens that enter each layer, `[L]`, if every stage lets through as many as it
-    /// may.
+    /// Image tokens that enter each layer, `[L]`, if every stage keeps as many as it may.
     pub schedule: Vec<usize>,
     /// Whether it reads more of the vision tower than the image features.
     pub reads_vision: bool,
-    /// What counting predicts; what the method takes to choose is not counted.
+    /// Predicted cost, without that of selecting tokens.
     pub predicted: Predicted,
 }
 
@@ -35,57 +34,57 @@ pub struct NamedMethod {
 pub struct SkippedMethod {
     /// The cell.
     pub cell: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// One method's figures. Times are in milliseconds, of one sample alone; what is compared
-/// with the dense model is compared within the same round.
+/// One method's figures. Times are in milliseconds, for one sample alone; comparisons with the
+/// dense model are within the same round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredMethod {
     /// The cell of [`NamedMethod`].
     pub cell: String,
-    /// Vision tower and projector, with what is read of the tower for the method.
+    /// Vision tower and projector, including the evidence read from the tower for the method.
     pub vision_ms: Spread,
-    /// What reading the tower adds: this vision time less the dense one. None where nothing
-    /// is read.
+    /// Time that reading the tower adds: this vision time minus the dense one. `None` if nothing is
+    /// read.
     pub evidence_ms: Option<Spread>,
-    /// Layers before the first stage, all layers where nothing is pruned in them; the
-    /// attention rows that are read there included.
+    /// Layers before the first stage (all layers if nothing is pruned in them), including the
+    /// attention rows that are read there.
     pub prefix_ms: Spread,
-    /// Choosing tokens, all stages together.
+    /// Selecting tokens, all stages together.
     pub scoring_ms: Spread,
-    /// Layers behind the first stage and the LM head, until the first token is chosen.
+    /// Layers after the first stage and the LM head, until the first token is chosen.
     pub suffix_ms: Spread,
-    /// The decoder until the first token: the three before.
+    /// The decoder until the first token: the sum of the previous three.
     pub prefill_ms: Spread,
     /// From the preprocessed pixels to the first token.
     pub first_token_ms: Spread,
     /// From the pixels to the last token.
     pub total_ms: Spread,
-    /// What choosing costs: scoring, and what reading the vision tower adds.
+    /// Cost of selecting: scoring, and the time that reading the vision tower adds.
     pub selection_ms: Spread,
-    /// What the decoder's prefill takes less than the dense one, choosing not counted.
+    /// Dense minus pruned prefill time of the decoder, selecting not counted.
     pub saved_ms: Spread,
-    /// Saved less selection.
+    /// `saved_ms` minus `selection_ms`.
     pub net_ms: Spread,
-    /// Dense ÷ this of the decoder's prefill, choosing included.
+    /// Dense ÷ pruned prefill time of the decoder, selecting included.
     pub prefill_speed_up: Spread,
-    /// The same of the time to the first token.
+    /// The same for the time to the first token.
     pub first_token_speed_up: Spread,
     /// Image tokens in the last layer.
     pub kept: usize,
     /// Bytes of the key and value buffers at the end.
     pub kv_bytes: u64,
-    /// The tokens that were decoded.
+    /// The decoded tokens.
     pub token_ids: Vec<u32>,
 }
 
-/// Whether choosing tokens is worth it.
+/// Whether selecting tokens saves more time than it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pays {
-    /// It takes less than it saves of the prefill.
+    /// Selecting takes less time than it saves of the prefill.
     Yes,
     /// It takes about as much.
     Even,
@@ -94,7 +93,7 @@ pub enum Pays {
 }
 
 impl Pays {
-    /// Of medians, where rounds can't be held against one another.
+    /// From medians, for figures whose rounds can't be paired.
     pub fn of(selection_ms: f64, saved_ms: f64) -> Pays {
         if selection_ms < saved_ms {
             Pays::Yes
@@ -105,7 +104,7 @@ impl Pays {
         }
     }
 
-    /// As it stands in tables.
+    /// The word for tables.
     pub const fn word(self) -> &'static str {
         match self {
             Pays::Yes => "pays off",
@@ -116,7 +115,7 @@ impl Pays {
 }
 
 impl MeasuredMethod {
-    /// Whether choosing is worth it: shown where nine rounds of ten agree.
+    /// Whether selecting saves time on balance, decided only if nine of ten rounds agree.
     pub fn pays(&self) -> Pays {
         if self.net_ms.p10 > 0.0 {
             Pays::Yes
@@ -128,14 +127,14 @@ impl MeasuredMethod {
     }
 }
 
-/// A method and the plan that it is run by.
+/// A method and the plan by which it runs.
 #[derive(Debug)]
 pub(super) struct RunnableMethod {
     pub(super) method: NamedMethod,
     pub(super) plan: fp_scoring::Plan,
 }
 
-/// What a method gave, the same in every round.
+/// Results of a method, the same in every round.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct NamedOutcome {
     places: Vec<Vec<usize>>,
@@ -147,10 +146,10 @@ pub(super) struct NamedOutcome {
 /// All rounds of a method.
 #[derive(Debug, Default)]
 pub(super) struct NamedSamples {
-    /// `[rounds]`; empty where it failed.
+    /// Seconds by stage, `[rounds]`; empty if the method failed.
     pub(super) rounds: Vec<StageSeconds>,
     pub(super) outcome: Option<NamedOutcome>,
-    /// Why it was given up.
+    /// Why the method failed.
     pub(super) error: Option<String>,
 }
 
@@ -206,7 +205,7 @@ pub(super) fn pass_method(
     Ok((seconds, outcome))
 }
 
-/// Figures of a method, `dense` being the dense model's rounds; none where it failed.
+/// Figures of a method, given the dense model's rounds `dense`; `None` if the method failed.
 pub(super) fn summarise_method(
     method: &NamedMethod,
     samples: &NamedSamples,
@@ -253,7 +252,7 @@ pub(super) fn summarise_method(
     })
 }
 
-/// Image tokens that enter each layer.
+/// Number of image tokens that enter each layer.
 pub(super) fn entering(schedule: &TokenSchedule) -> Vec<usize> {
     schedule.entering().to_vec()
 }
@@ -306,7 +305,8 @@ mod tests {
 
     #[test]
     fn selection_stands_beside_what_it_saves() {
-        // Half a second for the tower's evidence, one for scoring; five of eight saved.
+        // Half a second for the tower's evidence, one second for scoring; five of eight seconds
+        // saved.
         let twice = vec![seconds(1.5, 0.0, 1.0, 3.0); 2];
         let found = measured(true, twice.clone());
         assert_eq!(found.evidence_ms.unwrap().median, 500.0);
@@ -315,16 +315,16 @@ mod tests {
         assert_eq!(found.net_ms.median, 3500.0);
         assert_eq!(found.prefill_speed_up.median, 2.0);
         assert_eq!(found.pays(), Pays::Yes);
-        // Without reads the vision tower's time is no cost of choosing.
+        // Without reads, the vision tower's time is no cost of selecting.
         let found = measured(false, twice);
         assert_eq!(
             (found.evidence_ms, found.selection_ms.median),
             (None, 1000.0)
         );
-        // Choosing takes ten seconds and saves five.
+        // Selecting takes ten seconds and saves five.
         let slow = measured(true, vec![seconds(1.0, 0.0, 10.0, 3.0); 2]);
         assert_eq!(slow.pays(), Pays::No);
-        // Rounds that disagree tell nothing.
+        // Rounds that disagree leave it undecided.
         let rounds = vec![seconds(1.0, 0.0, 4.0, 3.0), seconds(1.0, 0.0, 6.0, 3.0)];
         assert_eq!(measured(true, rounds).pays(), Pays::Even);
         let of = [(1.0, 2.0), (2.0, 1.0), (1.0, 1.0)].map(|(cost, saved)| Pays::of(cost, saved));
@@ -434,11 +434,11 @@ mod tests {
             assert_eq!(method.evidence_ms.is_some(), is_read, "{name}");
             assert!(method.prefill_ms.median > 0.0 && method.scoring_ms.median > 0.0);
         }
-        // Nothing pruned is the dense model's answer; a pool of 4 keeps 4 tokens.
+        // Without pruning the answer is the dense model's; a pool of 4 keeps 4 tokens.
         let vanilla = measured.method("vanilla").unwrap();
         assert_eq!(vanilla.token_ids, measured.schedules[0].token_ids);
         assert_eq!(measured.method("pool at kept = 4").unwrap().kept, 4);
-        // What can't be run is said, with the reason.
+        // A method that can't be run is listed with the reason.
         let failed = &measured.failed_methods[0];
         assert_eq!(failed.cell, "downsample at kept = 4");
         assert!(failed.reason.contains("random pixels"), "{}", failed.reason);
@@ -451,7 +451,7 @@ mod tests {
             names.contains(&"sum+last_token/R4") && names.contains(&"visionzip"),
             "{names:?}"
         );
-        // It is written and read as it is, and records from before read as they were.
+        // A measurement reads back as it was written; records without methods still parse.
         let text = serde_json::to_string(&measured).unwrap();
         let read: Efficiency = serde_json::from_str(&text).unwrap();
         assert_eq!(read.failed_methods, measured.failed_methods);

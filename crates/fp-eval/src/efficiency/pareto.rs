@@ -1,8 +1,8 @@
-//! What nothing else beats in both cost and accuracy.
+//! The Pareto front of cost and accuracy.
 
-/// Which of the points `(cost, value)` lie on the Pareto front: no other point costs at
-/// most as much and is worth at least as much, and is better in one of them. Points that
-/// are equal in both stand or fall together; one that isn't finite is never on it.
+/// Which of the points `(cost, value)` are on the Pareto front: no other point has at most the same
+/// cost and at least the same value, and is better in one of them. Of points equal in both, all or
+/// none are on it; a point that isn't finite never is.
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<bool> {
     let is_finite = |(cost, value): &(f64, f64)| cost.is_finite() && value.is_finite();
     points
@@ -26,13 +26,13 @@ mod tests {
     fn the_front_by_hand() {
         assert!(pareto_front(&[]).is_empty());
         let points = [
-            (1.0, 0.5),      // cheapest
-            (2.0, 0.7),      // on it
-            (2.0, 0.6),      // as dear as the one before, and worse
-            (3.0, 0.7),      // dearer and no better
-            (4.0, 0.9),      // best
-            (4.0, 0.9),      // the same again
-            (f64::NAN, 1.0), // never measured
+            (1.0, 0.5),      // lowest cost
+            (2.0, 0.7),      // on the front
+            (2.0, 0.6),      // same cost as the previous one, lower value
+            (3.0, 0.7),      // higher cost, same value
+            (4.0, 0.9),      // highest value
+            (4.0, 0.9),      // equal to the previous one
+            (f64::NAN, 1.0), // not finite
         ];
         assert_eq!(
             pareto_front(&points),

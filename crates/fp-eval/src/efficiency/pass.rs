@@ -1,4 +1,4 @@
-//! One run of a schedule alone, from the pixels to the last token, stage by stage.
+//! One run of a schedule alone, timed stage by stage from the pixels to the last token.
 
 use fp_model::{GenerateOptions, LlavaModel, ModelError, Prefix, PrefixOptions, Sample};
 use fp_scoring::KeptTokens;
@@ -7,52 +7,52 @@ use super::input::Input;
 use super::plan::{Plan, Schedule, ScoringMethod};
 use crate::study::StopWatch;
 
-/// Seconds by stage. The device has finished each of them before the next one starts.
+/// Seconds by stage. The device finishes each stage before the next one starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct StageSeconds {
     /// Vision tower and projector.
     pub(super) vision: f64,
-    /// Layers 1..K, the attention rows that scoring reads included.
+    /// Layers 1..K, including the attention rows that scoring reads.
     pub(super) prefix: f64,
     /// Scoring and selection.
     pub(super) scoring: f64,
-    /// Layers K+1..L, the LM head, and what follows until the first token is chosen.
+    /// Layers K+1..L, the LM head, and choosing the first token.
     pub(super) suffix: f64,
     /// From the first token to the last.
     pub(super) decode: f64,
 }
 
 impl StageSeconds {
-    /// The decoder until the first token.
+    /// Seconds of the decoder until the first token.
     pub(super) fn prefill(&self) -> f64 {
         self.prefix + self.scoring + self.suffix
     }
 
-    /// From the pixels to the first token.
+    /// Seconds from the pixels to the first token.
     pub(super) fn first_token(&self) -> f64 {
         self.vision + self.prefill()
     }
 
-    /// From the pixels to the last token.
+    /// Seconds from the pixels to the last token.
     pub(super) fn total(&self) -> f64 {
         self.first_token() + self.decode
     }
 }
 
-/// What one run took and gave.
+/// Times and results of one run.
 #[derive(Debug, Clone)]
 pub(super) struct Passed {
     pub(super) seconds: StageSeconds,
     /// Bytes of the first sample's key and value buffers after the prefill.
     pub(super) kv_bytes: usize,
-    /// What the first sample kept; none where nothing is pruned.
+    /// The first sample's kept tokens; `None` if nothing is pruned.
     pub(super) kept: Option<KeptTokens>,
     /// The first sample's tokens.
     pub(super) tokens: Vec<u32>,
 }
 
-/// Runs `batch` copies of the input as one batch, each with its own image and prefill:
-/// nothing is shared among them.
+/// Runs `batch` copies of the input as one batch, each with its own image and prefill, without
+/// sharing.
 pub(super) fn pass(
     model: &LlavaModel,
     input: &Input,
@@ -122,7 +122,7 @@ pub(super) fn pass(
     })
 }
 
-/// What a method keeps of a prefix that has the rows it reads.
+/// The tokens that a method keeps of a prefix with the rows that it reads.
 pub(super) fn select(
     prefix: &Prefix,
     plan: &Plan,
@@ -134,7 +134,7 @@ pub(super) fn select(
     Ok(selection.kept_tokens)
 }
 
-/// Measures one stage after the other, each until the device has done it.
+/// Times consecutive stages, waiting for the device at the end of each.
 pub(super) struct Watch<'a> {
     model: &'a LlavaModel,
     watch: StopWatch,

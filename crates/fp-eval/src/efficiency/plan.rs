@@ -1,4 +1,4 @@
-//! What is measured: schedules of tokens, and what scores them.
+//! The plan of a measurement: schedules of tokens, and methods that score them.
 
 use fp_data::hash::sha256_hex;
 use fp_scoring::{
@@ -12,12 +12,12 @@ use super::named::{NamedMethod, SkippedMethod};
 use super::predicted::{Counted, Predicted};
 use super::settings::EfficiencySettings;
 
-/// Shares of the image tokens that the published budgets of LLaVA-1.5 7B keep after
-/// layer 2: 166, 98 and 30 of 576.
+/// Shares of the image tokens kept after layer 2 at the published budgets of LLaVA-1.5 7B: 166, 98
+/// and 30 of 576.
 pub const PUBLISHED_RETENTIONS: [f64; 3] = [166.0 / 576.0, 98.0 / 576.0, 30.0 / 576.0];
 
-/// How many image tokens each layer works on. Whatever keeps equally many tokens has the
-/// same schedule and, scoring apart, the same cost.
+/// Number of image tokens in each layer. Methods that keep equally many tokens share a schedule
+/// and, except for scoring, its cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -25,33 +25,33 @@ pub struct Schedule {
     pub label: String,
     /// Image tokens in the layers after K.
     pub kept: usize,
-    /// Whether it goes the way of pruning; the dense model doesn't, even where a budget
+    /// Whether the pruning code runs; it doesn't for the dense model, but does for a budget that
     /// keeps every token.
     pub is_pruned: bool,
-    /// Whether attention chooses the tokens.
+    /// Whether tokens are selected by attention.
     pub is_scored: bool,
-    /// The budgets that come to it.
+    /// The budgets that resolve to this schedule.
     pub budgets: Vec<TokenBudget>,
-    /// What counting predicts.
+    /// Predicted cost.
     pub predicted: Predicted,
 }
 
-/// Something that chooses tokens; what it costs is timed by itself.
+/// A method that selects tokens; its cost is timed separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoringMethod {
     /// Scores the heads.
     pub head_strategy: HeadStrategy,
-    /// Chooses the rows.
+    /// Selects the query rows.
     pub query_strategy: QueryStrategy,
-    /// h.
+    /// h, the number of top-scoring heads to average.
     pub num_selected_heads: usize,
-    /// Rows whose attention is read.
+    /// Number of rows whose attention is read.
     pub query_rows: usize,
 }
 
 impl ScoringMethod {
-    /// The method's name; `all_heads` is FastV.
+    /// The method's label; `all_heads` is FastV.
     pub fn label(&self, num_heads: usize) -> String {
         if self.num_selected_heads == num_heads {
             format!("all_heads+{}", self.query_strategy)
@@ -61,44 +61,44 @@ impl ScoringMethod {
     }
 }
 
-/// Everything that a measurement is of. Nothing in it is measured: it is the same for
-/// every run of the same request.
+/// What a measurement runs. It contains no measured values, so it is the same for every run of the
+/// same request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The model as it was named.
+    /// The model's name as given.
     pub model: String,
-    /// SHA-256 of its files, where a study knows it.
+    /// SHA-256 of the model's files, if a study knows it.
     pub model_sha256: Option<String>,
-    /// SHA-256 of the study's configuration, where it is for one.
+    /// SHA-256 of the study's configuration, if the measurement is for a study.
     pub config_sha256: Option<String>,
-    /// The image and the question.
+    /// Name of the image and the question.
     pub input: String,
-    /// Where system, image and text stand.
+    /// Layout of system, image and text.
     pub layout: TokenLayout,
     /// Sizes of the decoder.
     pub shape: DecoderShape,
     /// K, counted from 1.
     pub prune_layer: usize,
-    /// How a head's row becomes a distribution.
+    /// How a head's row is normalised to a distribution.
     pub normalization: Normalization,
     /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
-    /// Where it computes.
+    /// The device to compute on.
     pub device: String,
-    /// Number format that it computes in.
+    /// Number format of the computation.
     pub dtype: String,
     /// Bytes of one value of keys and values.
     pub bytes_per_value: usize,
     /// Compute threads.
     pub threads: usize,
-    /// How long, how often, how many at once.
+    /// Numbers of tokens, rounds and batches.
     pub settings: EfficiencySettings,
-    /// What is run, the dense model first.
+    /// The schedules, the dense model's first.
     pub schedules: Vec<Schedule>,
-    /// What chooses tokens. The first one does so in the runs of the schedules.
+    /// Methods that select tokens. The first one selects in the runs of the schedules.
     pub methods: Vec<ScoringMethod>,
-    /// Methods that are measured by themselves.
+    /// Methods that are measured separately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<NamedMethod>,
     /// Methods that can't be measured on this model or input.
@@ -106,22 +106,22 @@ pub struct Plan {
     pub skipped: Vec<SkippedMethod>,
 }
 
-/// What pruning is asked for.
+/// The requested pruning.
 #[derive(Debug, Clone)]
 pub(super) struct Pruning<'a> {
     pub(super) budgets: &'a [TokenBudget],
-    /// Whether to run without any image token after layer K, too.
+    /// Whether to also run without image tokens after layer K.
     pub(super) drop_all: bool,
-    /// What chooses tokens; at least one.
+    /// Methods that select tokens; at least one.
     pub(super) methods: &'a [(HeadStrategy, QueryStrategy, HeadCount)],
 }
 
 impl Plan {
-    /// Adds schedules and methods to a plan that has everything else.
+    /// Adds schedules and methods to an otherwise complete plan.
     ///
     /// # Errors
-    /// A budget or head count that can't be met, K outside 1..L, a strategy that finds no
-    /// rows to read.
+    /// A budget or number of heads that is impossible, K outside 1..L, a strategy without rows to
+    /// read.
     pub(super) fn with(mut self, pruning: &Pruning<'_>) -> Result<Plan, EfficiencyError> {
         self.settings.check()?;
         let (layout, num_heads) = (self.layout, self.shape.num_heads);
@@ -184,7 +184,7 @@ impl Plan {
         })
     }
 
-    /// What the cost of a schedule follows from.
+    /// The quantities that determine a schedule's cost.
     pub(super) fn counted(&self) -> Counted<'_> {
         Counted {
             shape: &self.shape,
@@ -194,7 +194,7 @@ impl Plan {
         }
     }
 
-    /// How `method` selects `kept` tokens.
+    /// Options by which `method` selects `kept` tokens.
     pub(super) fn select_options(&self, method: &ScoringMethod, kept: usize) -> SelectOptions {
         SelectOptions {
             normalization: self.normalization,
@@ -204,16 +204,16 @@ impl Plan {
         }
     }
 
-    /// The schedule that a budget came to.
+    /// Index of the schedule to which a budget resolves.
     pub fn schedule_of(&self, budget: &TokenBudget) -> Option<usize> {
         let mut schedules = self.schedules.iter();
         schedules.position(|schedule| schedule.budgets.contains(budget))
     }
 
-    /// SHA-256 of the plan: two measurements of equal ones are of the same.
+    /// SHA-256 of the plan: measurements with equal hashes measure the same.
     ///
     /// # Errors
-    /// None that a plan gives rise to.
+    /// None for a valid plan.
     pub fn sha256(&self) -> Result<String, EfficiencyError> {
         Ok(sha256_hex(serde_json::to_string(self)?.as_bytes()))
     }
@@ -285,7 +285,7 @@ pub(super) mod tests {
             })
             .unwrap();
         let labels: Vec<&str> = plan.schedules.iter().map(|s| s.label.as_str()).collect();
-        // Four of 16 are a quarter, and 10 on average; all 16 kept are scored, dense isn't.
+        // Four of 16 are a quarter, and 10 on average; keeping all 16 is scored, dense isn't.
         assert_eq!(labels, ["dense", "R4", "R8", "R16", "drop_all"]);
         assert_eq!(plan.schedules[1].budgets, budgets[..3]);
         assert_eq!(plan.schedule_of(&budgets[2]), Some(1));

@@ -1,32 +1,32 @@
-//! What counting multiply-accumulates and cached tokens predicts.
+//! Costs predicted by counting multiply-accumulates and cached tokens.
 
 use fp_scoring::{
     BudgetError, DecoderShape, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
 };
 use serde::{Deserialize, Serialize};
 
-/// Counted cost of one prefill, beside the dense one: what `finepruner budget` says, with
-/// three matrices per MLP, as a LLaMA decoder has.
+/// Counted cost of one prefill, beside the dense one: as in `finepruner budget`, with three
+/// matrices per MLP as in a LLaMA decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Predicted {
-    /// B: image tokens of an average layer.
+    /// B, the mean number of image tokens per layer.
     pub average_visual_tokens: f64,
-    /// Multiply-accumulates of the decoder on the whole prompt, scoring included.
+    /// Multiply-accumulates of the decoder on the whole prompt, including scoring.
     pub sequence_macs: f64,
-    /// Of that, scoring.
+    /// The part of these for scoring.
     pub scoring_macs: f64,
-    /// The dense decoder's.
+    /// Multiply-accumulates of the dense decoder.
     pub dense_sequence_macs: f64,
-    /// Dense ÷ pruned: how many times as fast the decoder's prefill should be.
+    /// Dense ÷ pruned: the predicted speed-up of the decoder's prefill.
     pub prefill_speed_up: f64,
     /// Bytes of keys and values after the prefill.
     pub kv_bytes: u64,
-    /// The dense model's.
+    /// The same for the dense model.
     pub dense_kv_bytes: u64,
 }
 
-/// What the cost of a schedule follows from.
+/// The quantities that determine a schedule's cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted<'a> {
     pub(super) shape: &'a DecoderShape,
@@ -36,8 +36,7 @@ pub(super) struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// Cost of keeping `kept` image tokens, chosen from `query_rows` rows; 0 rows where
-    /// nothing is scored.
+    /// Cost of keeping `kept` image tokens, selected by `query_rows` rows; 0 rows without scoring.
     ///
     /// # Errors
     /// K outside 1..L.
@@ -47,7 +46,7 @@ impl Counted<'_> {
         Ok(self.predict_schedule(&schedule, query_rows))
     }
 
-    /// As [`Counted::predict`], of any schedule.
+    /// Like [`Counted::predict`], for any schedule.
     pub(super) fn predict_schedule(
         &self,
         schedule: &TokenSchedule,
@@ -101,9 +100,9 @@ mod tests {
         let pruned = counted.predict(166, 1).unwrap();
         assert!((pruned.average_visual_tokens - 191.625).abs() < 1e-12);
         assert!(pruned.scoring_macs > 0.0 && pruned.prefill_speed_up > 2.0);
-        // Scoring is not free.
+        // Scoring adds cost.
         assert!(counted.predict(576, 1).unwrap().prefill_speed_up < 1.0);
-        // Without any image token after layer K, which a budget can't ask for.
+        // Without image tokens after layer K, which no budget can express.
         let none = counted.predict(0, 0).unwrap();
         assert!(none.prefill_speed_up > counted.predict(1, 1).unwrap().prefill_speed_up);
         // (2 × 640 + 30 × 64) tokens × 524288 / 32 bytes.

@@ -1,4 +1,4 @@
-//! From a request to a plan and everything that it takes, the weights not yet read.
+//! From a request to a plan and all inputs, before weights are read.
 
 use std::path::{Path, PathBuf};
 
@@ -19,59 +19,59 @@ use crate::study::{MemoryNeeds, ModelShape, model_folder, number_format};
 /// Seed of dummy weights and inputs.
 const SEED: u64 = 1;
 
-/// What a measurement is asked for.
+/// A requested measurement.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `embedded`, a checkpoint's folder, or `random:SHAPE`.
     pub model: String,
-    /// Folder of the vision tower, for checkpoints of the original layout.
+    /// Folder of the vision tower, for checkpoints in the original layout.
     pub vision_tower: Option<PathBuf>,
     /// Image and question.
     pub input: InputSource,
-    /// How many image tokens stay, in any of three ways to say it.
+    /// Numbers of image tokens to keep, as budgets of any kind.
     pub budgets: Vec<TokenBudget>,
-    /// Strategies that choose them: every head strategy with every query strategy. The
-    /// first ones do so in the runs, the others are timed by themselves.
+    /// Strategies that select tokens: every head strategy with every query strategy. The first pair
+    /// selects in the runs of the schedules, the others are timed separately.
     pub head_strategies: Vec<HeadStrategy>,
-    /// As above.
+    /// Query strategies; see `head_strategies`.
     pub query_strategies: Vec<QueryStrategy>,
-    /// Registered methods that are run whole at every budget, by their names.
+    /// Names of registered methods to run whole at every budget.
     pub methods: Vec<String>,
-    /// h.
+    /// h, the number of top-scoring heads to average.
     pub num_selected_heads: HeadCount,
-    /// How a head's row becomes a distribution.
+    /// How a head's row is normalised to a distribution.
     pub normalization: Normalization,
     /// K, counted from 1.
     pub prune_layer: usize,
-    /// Where to compute: `cpu`, `cuda` or `cuda:1`.
+    /// The device to compute on: `cpu`, `cuda` or `cuda:1`.
     pub device: String,
-    /// Precision; as in [`LoadOptions::dtype`].
+    /// Precision, as in [`LoadOptions::dtype`].
     pub dtype: Option<DType>,
     /// Compute threads.
     pub threads: usize,
-    /// How long, how often, how many at once.
+    /// Numbers of tokens, rounds and batches.
     pub settings: EfficiencySettings,
     /// Continue even if the query rows have no attention to the image.
     pub allow_degenerate: bool,
 }
 
-/// A measurement that is ready to be made.
+/// A measurement that is ready to run.
 #[derive(Debug)]
 pub struct Prepared {
     pub(super) plan: Plan,
     pub(super) input: Input,
     pub(super) source: ModelSource,
     pub(super) options: LoadOptions,
-    /// Methods that are run whole, in the plan's order.
+    /// Methods to run whole, in the plan's order.
     pub(super) named: Vec<RunnableMethod>,
 }
 
 impl Prepared {
-    /// Reads the model's description, the image and the question, and plans.
+    /// Reads the model's configuration, the image and the question, and makes the plan.
     ///
     /// # Errors
-    /// Whatever can't be read or met; nothing is left to be found out after the weights
-    /// are read but what is wrong with them.
+    /// Everything that can be checked without the weights: only errors of the weights themselves
+    /// can come later.
     pub fn new(request: &Request) -> Result<Prepared, EfficiencyError> {
         request.settings.check()?;
         let options = LoadOptions {
@@ -131,12 +131,12 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// What will be measured.
+    /// The plan of the measurement.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The compute threads.
+    /// The pool of compute threads.
     pub(super) fn pool(&self) -> Result<rayon::ThreadPool, EfficiencyError> {
         let count = self.plan.threads;
         if count == 0 {
@@ -165,7 +165,7 @@ impl Prepared {
         })
     }
 
-    /// Whether the model and one sample fit the GPU, if it runs on one.
+    /// Checks that the model and one sample fit the GPU, if it runs on one.
     fn check_memory(&self) -> Result<(), EfficiencyError> {
         let plan = &self.plan;
         let needs = MemoryNeeds::new(
@@ -179,7 +179,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// The registered methods of a request, each at every budget that it takes.
+    /// Adds the registered methods of a request, each at every budget (once if it takes none).
     fn add_requested(&mut self, request: &Request) -> Result<(), EfficiencyError> {
         let registry = MethodRegistry::standard();
         for name in &request.methods {
@@ -221,7 +221,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// A method to be run whole, or why it can't be.
+    /// Adds a method to run whole, or the reason why it can't be run.
     pub(super) fn add_method(&mut self, cell: String, plan: Result<fp_scoring::Plan, String>) {
         let (num_layers, n) = (self.plan.shape.num_layers, self.plan.layout.num_image);
         let described = plan.and_then(|plan| {
@@ -255,7 +255,7 @@ impl Prepared {
     }
 }
 
-/// Everything that a measurement takes.
+/// Everything that a measurement needs, with the weights loaded.
 pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) input: Input,
@@ -263,7 +263,7 @@ pub(super) struct Loaded {
     pub(super) named: Vec<RunnableMethod>,
 }
 
-/// Every head strategy with every query strategy, all with the same number of heads.
+/// Every head strategy with every query strategy, with the same number of heads.
 pub(super) fn every_pair(
     heads: &[HeadStrategy],
     queries: &[QueryStrategy],
@@ -276,7 +276,7 @@ pub(super) fn every_pair(
     pairs.collect()
 }
 
-/// A plan of a model and an input without anything that is asked of them.
+/// A plan for a model and an input, without schedules and methods.
 pub(super) fn bare(
     name: &str,
     source: &ModelSource,

@@ -1,4 +1,4 @@
-//! The measurement of a study's run: its model, its budgets, one of its questions.
+//! The measurement for a study's run: its model, its budgets, one of its questions.
 
 use std::path::Path;
 
@@ -18,12 +18,12 @@ use crate::study::{
     plans_of_run, read_spec,
 };
 
-/// Plans the measurement of the run in `folder`: every budget, the control `drop_all`
-/// where the run has it, the scoring of every strategy at the middle one of its head
-/// counts, and every other method whole, all on the run's first question.
+/// Plans the measurement for the run in `folder`, on the run's first question: every budget, the
+/// control `drop_all` if the run has it, the scoring of every strategy at the middle one of its
+/// head counts, and every other method whole.
 ///
 /// # Errors
-/// A folder that isn't a run's, a model or data that isn't there any more.
+/// A folder that isn't a run's; a model or data that no longer exists.
 pub fn prepare_run(
     folder: &Path,
     settings: EfficiencySettings,
@@ -80,9 +80,9 @@ pub fn prepare_run(
     Ok(prepared)
 }
 
-/// Whether a cell is measured by itself: a method that isn't one stage after the first K,
-/// and FastV's, where a budget isn't. The other controls cost what their schedule costs, or
-/// read what no user of a method has.
+/// Whether a cell is measured separately: a method other than one stage after the first K, and
+/// FastV for budgets that aren't. The other controls cost the same as their schedule, or read
+/// ground truth that isn't available in use.
 fn is_run_whole(spec: &RunSpec, cell: &Cell) -> bool {
     let Some(name) = cell.method.name() else {
         return false;
@@ -157,10 +157,10 @@ fn first_question(
     Input::of_sample(inputs, source.config(), sample.ok_or_else(missing)?)
 }
 
-/// The measurement in `folder`, if it is of this plan.
+/// The measurement in `folder`, if it was made with this plan.
 ///
 /// # Errors
-/// A file that can't be read or is no measurement of this version.
+/// A file that can't be read or isn't a measurement of this version.
 pub fn stored_for(folder: &Path, plan: &Plan) -> Result<Option<Efficiency>, EfficiencyError> {
     let stored = read(&folder.join(EFFICIENCY_FILE))?;
     let sha256 = plan.sha256()?;

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Most rounds, tokens and samples that can be asked for; more is a slip of the keyboard.
+/// Largest number of rounds, tokens or samples; more is taken as a typing error.
 const MOST: usize = 100_000;
 
-/// A number that nothing can be measured with.
+/// A setting outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is {found}; expected a number between {least} and {most}")]
 pub struct SettingOutOfRange {
@@ -14,9 +14,9 @@ pub struct SettingOutOfRange {
     pub what: &'static str,
     /// What was given.
     pub found: usize,
-    /// The least that it may be.
+    /// The smallest valid value.
     pub least: usize,
-    /// The most that it may be.
+    /// The largest valid value.
     pub most: usize,
 }
 
@@ -49,7 +49,7 @@ impl Default for EfficiencySettings {
 }
 
 impl EfficiencySettings {
-    /// Refuses what nothing can be measured with.
+    /// Refuses invalid numbers.
     ///
     /// # Errors
     /// The first number that is too small or too large.
@@ -72,7 +72,7 @@ impl EfficiencySettings {
         Ok(())
     }
 
-    /// Batch sizes beyond one: powers of two, and the largest one asked for.
+    /// Batch sizes above one: powers of two, and the requested maximum.
     pub(crate) fn batches(&self) -> Vec<usize> {
         let powers = std::iter::successors(Some(2_usize), |size| size.checked_mul(2));
         let mut sizes: Vec<usize> = powers.take_while(|&size| size < self.max_batch).collect();
@@ -82,7 +82,7 @@ impl EfficiencySettings {
         sizes
     }
 
-    /// Rounds of each larger batch: fewer, because they take longer and vary less.
+    /// Number of rounds of each larger batch: fewer, because they take longer and vary less.
     pub(crate) fn batch_repeats(&self) -> usize {
         self.repeats.div_ceil(4).clamp(1, 3)
     }

@@ -1,25 +1,24 @@
-//! The middle of what was measured, and how far it varied.
+//! Median and spread of repeated measurements.
 
 use fp_stats::quantile;
 use serde::{Deserialize, Serialize};
 
-/// Median and tenth and ninetieth percentile of repeated measurements.
+/// Median, tenth and ninetieth percentile of repeated measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// The middle value.
     pub median: f64,
-    /// A tenth of the values lies below it.
+    /// 10th percentile.
     pub p10: f64,
-    /// A tenth of the values lies above it.
+    /// 90th percentile.
     pub p90: f64,
-    /// Measurements.
+    /// Number of measurements.
     pub n: usize,
 }
 
 impl Spread {
-    /// Of values in any order; quantiles lie on the line between neighbours. None without
-    /// a value.
+    /// For values in any order; percentiles are interpolated linearly. `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut ascending: Vec<f64> = values.into_iter().collect();
         ascending.sort_by(f64::total_cmp);
@@ -31,7 +30,7 @@ impl Spread {
         })
     }
 
-    /// How wide p10 to p90 is, as a share of the median.
+    /// Width from p10 to p90, as a share of the median.
     pub fn relative_width(&self) -> f64 {
         (self.p90 - self.p10) / self.median
     }
@@ -46,11 +45,11 @@ mod tests {
         assert_eq!(Spread::of([]), None);
         let one = Spread::of([3.0]).unwrap();
         assert_eq!((one.median, one.p10, one.p90, one.n), (3.0, 3.0, 3.0, 1));
-        // 0, 10, …, 100: each tenth is a value.
+        // 0, 10, …, 100: each decile is one of the values.
         let spread = Spread::of((0..=10).rev().map(|i| 10.0 * f64::from(i))).unwrap();
         assert_eq!((spread.median, spread.p10, spread.p90), (50.0, 10.0, 90.0));
         assert_eq!(spread.relative_width(), 1.6);
-        // Between neighbours: positions 1.5, 0.3 and 2.7 of 1, 2, 4, 8.
+        // Interpolated: positions 1.5, 0.3 and 2.7 in 1, 2, 4, 8.
         let spread = Spread::of([8.0, 1.0, 4.0, 2.0]).unwrap();
         assert_eq!(spread.median, 3.0);
         assert!((spread.p10 - 1.3).abs() < 1e-12 && (spread.p90 - 6.8).abs() < 1e-12);

@@ -1,4 +1,4 @@
-//! From samples to figures, each beside the one that counting predicts.
+//! From samples to figures, each beside the one predicted by counting.
 
 use std::path::Path;
 
@@ -14,37 +14,37 @@ use super::plan::{Plan, Schedule, ScoringMethod};
 use super::spread::Spread;
 use crate::study::RunSpec;
 
-/// Version of the form of a measurement.
+/// Version of the measurement's format.
 const VERSION: u32 = 1;
 
-/// What was measured, and of what.
+/// A complete measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Efficiency {
-    /// Version of this form.
+    /// Version of the format.
     pub version: u32,
-    /// What was run.
+    /// The plan that was run.
     pub plan: Plan,
     /// SHA-256 of the plan.
     pub plan_sha256: String,
-    /// On which machine.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// Figures of each schedule of the plan, in its order.
+    /// Figures of each of the plan's schedules, in order.
     pub schedules: Vec<MeasuredSchedule>,
-    /// Figures of each method of the plan, in its order.
+    /// Figures of each of the plan's scoring methods, in order.
     pub scoring: Vec<MeasuredScoring>,
-    /// Figures of each method that was run whole, but for those that failed.
+    /// Figures of each method that was run whole, except those that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<MeasuredMethod>,
-    /// Methods that failed on the image and the question, beside those of the plan that can't
-    /// be run at all.
+    /// Methods that failed on the image and the question, or that can't be run according to the
+    /// plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_methods: Vec<SkippedMethod>,
-    /// Batches that would not have fitted into memory.
+    /// Batches skipped because they would not fit into memory.
     pub skipped_batches: Vec<BatchSkipped>,
     /// How peak memory was measured, or why it wasn't.
     pub memory_method: String,
-    /// Peak memory of a GPU isn't measured; said here so that nobody looks for it.
+    /// States that peak memory of a GPU isn't measured.
     pub device_memory: String,
     /// Whether every round kept the same tokens and decoded the same text.
     pub is_repeatable: bool,
@@ -52,7 +52,7 @@ pub struct Efficiency {
     pub seconds: f64,
 }
 
-/// One schedule's figures. Times are in milliseconds, of one sample alone.
+/// One schedule's figures. Times are in milliseconds, for one sample alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredSchedule {
@@ -62,35 +62,35 @@ pub struct MeasuredSchedule {
     pub vision_ms: Spread,
     /// Layers 1..K, and the attention rows that scoring reads.
     pub prefix_ms: Spread,
-    /// Scoring and selection by the plan's first method; none where nothing is scored.
+    /// Scoring and selection by the plan's first method; `None` if nothing is scored.
     pub scoring_ms: Option<Spread>,
     /// Layers K+1..L and the LM head, until the first token is chosen.
     pub suffix_ms: Spread,
-    /// The decoder until the first token: the three before.
+    /// The decoder until the first token: the sum of the previous three.
     pub prefill_ms: Spread,
     /// From the preprocessed pixels to the first token: vision and prefill.
     pub first_token_ms: Spread,
     /// From the pixels to the last token.
     pub total_ms: Spread,
-    /// Tokens per second after the first one; none where only one is decoded.
+    /// Tokens per second after the first one; `None` if only one is decoded.
     pub decode_tokens_per_second: Option<Spread>,
-    /// Dense ÷ this, round by round: what pruning saves of the decoder's prefill.
+    /// Dense ÷ pruned prefill time of the decoder, round by round.
     pub prefill_speed_up: Spread,
-    /// The same of the time to the first token.
+    /// The same for the time to the first token.
     pub first_token_speed_up: Spread,
-    /// The same of the time to the last token.
+    /// The same for the time to the last token.
     pub total_speed_up: Spread,
-    /// Median speed-up of the prefill as a share of the predicted one.
+    /// Median speed-up of the prefill, divided by the predicted one.
     pub share_of_predicted: f64,
-    /// Samples per second by batch size, from one sample on.
+    /// Samples per second by batch size, starting at one sample.
     pub batches: Vec<BatchRate>,
     /// Bytes of the key and value buffers after the prefill.
     pub kv_bytes: u64,
     /// Memory of a process that runs nothing else.
     pub peak_memory: Option<PeakMemory>,
-    /// The image tokens that stay; none in the dense model.
+    /// The kept image tokens; `None` for the dense model.
     pub kept_tokens: Option<Vec<usize>>,
-    /// The tokens that were decoded.
+    /// The decoded tokens.
     pub token_ids: Vec<u32>,
 }
 
@@ -98,31 +98,31 @@ pub struct MeasuredSchedule {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRate {
-    /// Samples that run together.
+    /// Number of samples that run together.
     pub batch: usize,
     /// Samples per second, from the pixels to the last token.
     pub samples_per_second: Spread,
 }
 
-/// A batch that would not have fitted.
+/// A batch skipped because it would not fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchSkipped {
-    /// Samples that should have run together.
+    /// Number of samples in the batch.
     pub batch: usize,
-    /// Bytes that the dense model would need beside its weights, estimated.
+    /// Estimated bytes that the dense model would need besides its weights.
     pub needed_bytes: u64,
-    /// Bytes that it may take.
+    /// Bytes that it may use.
     pub limit_bytes: u64,
 }
 
-/// What it takes to choose tokens by one method.
+/// Time to select tokens by one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredScoring {
     /// The method.
     pub method: ScoringMethod,
-    /// Milliseconds at each schedule of the plan; none where nothing is scored.
+    /// Milliseconds for each of the plan's schedules; `None` if it isn't scored.
     pub ms: Vec<Option<Spread>>,
 }
 
@@ -141,18 +141,18 @@ impl MeasuredSchedule {
 }
 
 impl Efficiency {
-    /// Whether it is of this run's model and configuration.
+    /// Whether the measurement is for this run's model and configuration.
     pub fn is_of(&self, spec: &RunSpec) -> bool {
         self.plan.model_sha256.as_deref() == Some(&spec.model.sha256)
             && self.plan.config_sha256.as_deref() == Some(&spec.config_sha256)
     }
 
-    /// The figures of a cell's method that was run whole.
+    /// Figures of a cell's method, if it was run whole.
     pub fn method(&self, cell: &str) -> Option<&MeasuredMethod> {
         self.methods.iter().find(|method| method.cell == cell)
     }
 
-    /// A schedule with its figures.
+    /// Each schedule with its figures.
     pub fn schedules(&self) -> impl Iterator<Item = (&Schedule, &MeasuredSchedule)> {
         self.plan.schedules.iter().zip(&self.schedules)
     }
@@ -250,7 +250,7 @@ struct Figures {
 }
 
 impl Figures {
-    /// None without a round.
+    /// `None` without rounds.
     fn of(rounds: &[StageSeconds], dense: &[StageSeconds], plan: &Plan) -> Option<Figures> {
         let of = |value: &dyn Fn(&StageSeconds) -> f64| Spread::of(rounds.iter().map(value));
         let ms = |value: &dyn Fn(&StageSeconds) -> f64| of(&|s: &StageSeconds| 1e3 * value(s));
@@ -312,7 +312,7 @@ impl Figures {
     }
 }
 
-/// Writes a measurement, whole or not at all.
+/// Writes a measurement atomically.
 ///
 /// # Errors
 /// A file that can't be written.
@@ -321,7 +321,7 @@ pub fn write(path: &Path, efficiency: &Efficiency) -> Result<(), EfficiencyError
     let part = path.with_extension("json.part");
     let written = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
     written.map_err(|source| {
-        // What can't be written whole is not left lying about.
+        // A partly written file is removed.
         let _ = std::fs::remove_file(&part);
         EfficiencyError::Io {
             doing: "write",
@@ -331,10 +331,10 @@ pub fn write(path: &Path, efficiency: &Efficiency) -> Result<(), EfficiencyError
     })
 }
 
-/// Reads a measurement; none where there is no such file.
+/// Reads a measurement; `None` if the file doesn't exist.
 ///
 /// # Errors
-/// A file that can't be read or is no measurement of this version.
+/// A file that can't be read or isn't a measurement of this version.
 pub fn read(path: &Path) -> Result<Option<Efficiency>, EfficiencyError> {
     if !path.is_file() {
         return Ok(None);

@@ -8,24 +8,23 @@ use super::spread::Spread;
 use super::summary::{Efficiency, MeasuredSchedule};
 use crate::format::{bytes, counted, fixed};
 
-/// A table: what it shows, its columns, its rows. The first column names the row, the
-/// others are figures.
+/// A table with title, columns and rows. The first column names the row, the others are figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextTable {
-    /// What it shows.
+    /// The title.
     pub title: String,
     /// Names of the columns.
     pub header: Vec<String>,
-    /// Rows, as long as the header.
+    /// Rows, each with as many cells as the header.
     pub rows: Vec<Vec<String>>,
 }
 
-/// How much of the spread is shown.
+/// Which spreads are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
-    /// p10–p90 of totals alone, so that it fits 80 columns.
+    /// p10–p90 of totals only, to fit 80 columns.
     Terminal,
-    /// p10–p90 of everything.
+    /// p10–p90 of all figures.
     Page,
 }
 
@@ -46,7 +45,7 @@ fn all(efficiency: &Efficiency, width: Width) -> Vec<TextTable> {
     tables
 }
 
-/// The measurement as a page in Markdown, with what it takes to repeat it.
+/// The measurement as a Markdown page, with what is needed to repeat it.
 pub fn markdown(efficiency: &Efficiency) -> String {
     let plan = &efficiency.plan;
     let mut text = format!("# Efficiency of {}\n\n", plan.model);
@@ -60,7 +59,7 @@ pub fn markdown(efficiency: &Efficiency) -> String {
     text
 }
 
-/// What was measured and how, a line each.
+/// What was measured and how, one line each.
 pub fn describe(efficiency: &Efficiency) -> Vec<String> {
     let plan = &efficiency.plan;
     let (settings, layout) = (&plan.settings, &plan.layout);
@@ -151,7 +150,7 @@ fn first_token(efficiency: &Efficiency, width: Width) -> TextTable {
     )
 }
 
-/// `layers 3–8`, or `layer 8` alone.
+/// For example `layers 3–8`, or `layer 8` for a single one.
 fn layers(first: usize, last: usize) -> String {
     if first == last {
         format!("layer {first}")
@@ -297,8 +296,8 @@ fn scoring(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
     })
 }
 
-/// What choosing tokens costs beside what it saves: of every method that was run whole, and
-/// of every strategy at every budget; none where nothing chooses.
+/// Time that selecting tokens takes and saves, for every method that was run whole and for every
+/// strategy at every budget; `None` if nothing selects tokens.
 pub fn selection(efficiency: &Efficiency) -> Option<TextTable> {
     selection_table(efficiency, Width::Page)
 }
@@ -357,7 +356,7 @@ fn selection_table(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
         "choosing tokens",
     ];
     if width == Width::Terminal {
-        // What is left of 80 columns is for names.
+        // The rest of the 80 columns is for names.
         header.remove(4);
         header.remove(1);
         for row in &mut rows {
@@ -374,7 +373,7 @@ fn selection_table(efficiency: &Efficiency, width: Width) -> Option<TextTable> {
     })
 }
 
-/// Milliseconds that may be negative.
+/// Formats milliseconds that may be negative.
 fn signed_ms(value: f64) -> String {
     if value < 0.0 {
         format!("−{}", ms(-value))
@@ -383,7 +382,7 @@ fn signed_ms(value: f64) -> String {
     }
 }
 
-/// Schedules that fit beside the longest name of a method; more are in the JSON.
+/// Number of schedules that fit beside the longest name of a method; the rest are in the JSON.
 const fn most_columns(width: Width) -> usize {
     match width {
         Width::Terminal => 3,
@@ -391,7 +390,7 @@ const fn most_columns(width: Width) -> usize {
     }
 }
 
-/// The table for summaries: one row per schedule, the figures that matter most.
+/// The summary table: one row per schedule, with the most important figures.
 pub fn overview(efficiency: &Efficiency) -> TextTable {
     let rows = efficiency.schedules().map(|(schedule, measured)| {
         overview_row(
@@ -478,7 +477,7 @@ fn dash() -> String {
     "–".to_owned()
 }
 
-/// Milliseconds with three digits that matter.
+/// Milliseconds with three significant digits.
 pub fn ms(value: f64) -> String {
     match value {
         v if v >= 100.0 => fixed(v, 0),
@@ -500,7 +499,7 @@ fn two(value: f64) -> String {
     fixed(value, 2)
 }
 
-/// Such as `12.5 (12.1–13.0)`.
+/// For example `12.5 (12.1–13.0)`.
 pub fn with_spread(spread: &Spread, format: fn(f64) -> String) -> String {
     format!(
         "{} ({}–{})",

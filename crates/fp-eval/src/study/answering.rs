@@ -1,4 +1,4 @@
-//! The threads of a run: some load ahead, some answer, one records.
+//! The threads of a run: some load samples ahead, some answer, one records.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,19 +17,19 @@ use super::prepare::Prepared;
 use super::static_heads::StaticHeads;
 use super::timings::StopWatch;
 
-/// Models whose weights are smaller than this are run by one worker per thread:
-/// their matrices are too small to be shared out.
+/// Models with smaller weights (in bytes) are run by one worker per thread: their matrices are too
+/// small to be divided among threads.
 const SMALL_WEIGHTS: usize = 256 << 20;
 
-/// A loaded image or text-only question; none where there was no sample for it.
+/// A loaded image or text-only question; `None` if there was no sample for it.
 type Part<'a> = Option<Loaded<'a>>;
 
-/// What answers jobs.
+/// Answers jobs.
 pub(super) struct Answering<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) model: &'a LlavaModel,
     pub(super) options: &'a RunOptions,
-    /// Heads of static variants, once they are ranked.
+    /// Heads of static variants, if they have been ranked.
     pub(super) static_heads: Option<&'a StaticHeads>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Waited {
 }
 
 impl<'a> Answering<'a> {
-    /// Answers all jobs and hands what comes of them to `record`, in their order.
+    /// Answers all jobs and passes the results to `record`, in the jobs' order.
     pub(super) fn run(
         &self,
         jobs: &[Vec<Vec<usize>>],
@@ -60,8 +60,8 @@ impl<'a> Answering<'a> {
         self.each_job(jobs, work, record)
     }
 
-    /// Has `work` done on every job and hands what comes of them to `record`, in their
-    /// order. Everything stops where a worker gives none.
+    /// Runs `work` on every job and passes the results to `record`, in the jobs' order. Stops as
+    /// soon as a worker returns `None`.
     pub(super) fn each_job<T: Send>(
         &self,
         jobs: &[Vec<Vec<usize>>],
@@ -75,14 +75,15 @@ impl<'a> Answering<'a> {
             .num_loaders()
             .min(sizes.iter().sum::<usize>().max(1));
         let answering = pools(num_workers, threads)?;
-        // Decoding shares an image's work out too, but several images are better.
+        // Decoding one image can use several threads, but decoding several images is more
+        // efficient.
         let loading = pools(num_loaders, 1)?;
         let queue: PrefetchQueue<Part<'_>> = PrefetchQueue::new(
             sizes,
             Limit {
-                // One waits for each worker, and one is being loaded.
+                // One job waits for each worker, and one is being loaded.
                 jobs: num_workers + 1,
-                // Small jobs must not leave loaders without work.
+                // Small jobs must not leave loaders idle.
                 parts: 2 * num_loaders,
             },
         );
@@ -104,7 +105,7 @@ impl<'a> Answering<'a> {
             drop(answered);
             let outcome = record_in_order(&to_record, &mut record);
             queue.stop();
-            // Workers that wait to hand over results that are no longer taken must not wait for ever.
+            // Workers must not wait forever to send results that nobody receives any more.
             drop(to_record);
             outcome
         })
@@ -125,7 +126,7 @@ impl<'a> Answering<'a> {
             config.max_new_tokens,
         );
         let plan = match self.model.device().is_cpu() {
-            // Rows are in 32 bits there, whatever the cache keeps.
+            // Rows are 32-bit on the CPU, whatever the format of the cache.
             true => plan.with_activation_bytes(self.model.config(), 4),
             false => plan,
         };
@@ -147,7 +148,7 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// Works on jobs until there are none, no other is to be begun, or nobody records them.
+/// Works on jobs until there are none left, the run is ending, or results are no longer recorded.
 fn take_jobs<'a, T>(
     worker: &Worker<'_>,
     queue: &PrefetchQueue<Part<'a>>,
@@ -181,7 +182,7 @@ fn take_jobs<'a, T>(
     }
 }
 
-/// Hands jobs on in the order of their numbers, in whichever order they come.
+/// Records jobs in the order of their numbers, in whatever order they finish.
 fn record_in_order<T>(
     to_record: &Receiver<(usize, T)>,
     record: &mut impl FnMut(T) -> Result<(), StudyError>,
@@ -198,7 +199,7 @@ fn record_in_order<T>(
     Ok(())
 }
 
-/// How many workers, and how many threads each of them has.
+/// The number of workers, and the number of threads of each.
 fn workers(model: &LlavaModel, threads: usize) -> (usize, usize) {
     let is_small = model.device().is_cpu() && decoder_bytes(model.config()) < SMALL_WEIGHTS;
     if is_small { (threads, 1) } else { (1, threads) }
@@ -214,7 +215,7 @@ fn decoder_bytes(config: &ModelConfig) -> usize {
     4 * text.num_layers * layer
 }
 
-/// So many pools of so many threads each.
+/// `count` pools of `threads` threads each.
 fn pools(count: usize, threads: usize) -> Result<Vec<rayon::ThreadPool>, StudyError> {
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     (0..count).map(|_| Ok(pool()?)).collect()

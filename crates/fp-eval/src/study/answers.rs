@@ -1,4 +1,4 @@
-//! From choices and the model's runs to a sample's record.
+//! From selections and the model's runs to a sample's record.
 
 use std::path::Path;
 
@@ -18,22 +18,22 @@ use super::record::{
     VisualStageRecord, VisualStagesRecord,
 };
 
-/// A sample of a run: where it stands and how it is scored.
+/// A sample of a run, with its index, its dataset and its scoring rule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed<'a> {
     pub(crate) index: usize,
     pub(crate) dataset: usize,
     pub(crate) rule: AnswerRule,
-    /// Where the dataset lies.
+    /// The dataset's folder.
     pub(crate) folder: &'a Path,
     pub(crate) sample: &'a Sample,
 }
 
-/// What one run of the model gave.
+/// Result of one run of the model.
 pub(crate) type Outcome = Result<(Generation, Option<f32>), String>;
 
 impl Placed<'_> {
-    /// The record of a sample about which nothing is known yet.
+    /// The record of a sample before anything has been run.
     fn record(&self, inputs: &Inputs, image_size: Option<[usize; 2]>) -> SampleRecord {
         let sample = self.sample;
         let prompt = if sample.is_text_only() {
@@ -82,10 +82,10 @@ impl Placed<'_> {
         }
     }
 
-    /// The record of a text-only question, with the one run that answers all cells.
+    /// The record of a text-only question, with the one run that serves all cells.
     ///
     /// # Errors
-    /// Tokens that are no text.
+    /// Tokens that can't be decoded to text.
     pub(crate) fn text_only(
         &self,
         inputs: &Inputs,
@@ -116,7 +116,7 @@ impl Placed<'_> {
     }
 }
 
-/// A sample's record while its runs come in.
+/// A sample's record while its runs are being added.
 pub(crate) struct Answers<'a> {
     placed: Placed<'a>,
     inputs: &'a Inputs,
@@ -147,8 +147,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Adds the next cell with its answer; cells with the same answer from the same
-    /// tokens share a run.
+    /// Adds the next cell with its answer; cells with equal answers from equal tokens share a run
+    /// record.
     pub(crate) fn add(&mut self, choice: Choice, outcome: Option<&Outcome>) {
         let Choice {
             visible,

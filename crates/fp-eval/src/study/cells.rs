@@ -1,4 +1,4 @@
-//! What came of each cell, from records alone.
+//! Results of each cell, from records alone.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ use super::spec::RunSpec;
 /// A mean over samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Mean {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// 0 to 1; 0 where there is no sample.
+    /// Mean from 0 to 1; 0 without samples.
     pub mean: f64,
 }
 
-/// What answering takes, counted and not measured; means over samples. The figures are
-/// those of [`counted_cost`](super::counted_cost).
+/// Cost of answering, counted rather than measured; means over samples. The figures are those of
+/// [`counted_cost`](super::counted_cost).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CellCost {
     /// How the MLP was counted.
     pub mlp: MlpConvention,
-    /// B: image tokens of an average layer.
+    /// B, the mean number of image tokens per layer.
     pub average_visual_tokens: f64,
     /// Multiply-accumulates on image tokens alone.
     pub visual_macs: f64,
-    /// Of the whole prompt, scoring included.
+    /// Multiply-accumulates on the whole prompt, including scoring.
     pub sequence_macs: f64,
-    /// Of that, scoring.
+    /// The part of these for scoring.
     pub scoring_macs: f64,
-    /// FLOPs of the whole prompt, scoring included.
+    /// FLOPs on the whole prompt, including scoring.
     pub sequence_flops: f64,
     /// Bytes of keys and values after the prompt.
     pub kv_bytes: f64,
@@ -43,36 +43,35 @@ pub struct CellCost {
     pub sequence_ratio: f64,
 }
 
-/// One cell over all samples of a run.
+/// Results of one cell over all samples of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellResult {
     /// The cell.
     #[serde(flatten)]
     pub cell: Cell,
-    /// Over the samples that it answered.
+    /// Accuracy over the samples that the cell answered.
     pub accuracy: Mean,
-    /// Without pruning, over the samples that both answered, where these aren't just
-    /// those that each answered: only then may the two be read side by side. See
-    /// [`on_same_questions`].
+    /// Accuracy of vanilla over the samples that both answered, if the two didn't answer the same
+    /// samples: only this value can then be compared with the cell's. See [`on_same_questions`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vanilla_on_same: Option<Mean>,
-    /// The same by kind of question.
+    /// Accuracy by family of questions.
     pub by_family: BTreeMap<String, Mean>,
-    /// The same by dataset, in their order.
+    /// Accuracy by dataset, in the datasets' order.
     pub by_dataset: Vec<Mean>,
-    /// Samples that it doesn't apply to.
+    /// Number of samples to which the cell doesn't apply.
     pub num_skipped: usize,
-    /// Samples that it failed on, or that failed as a whole.
+    /// Number of samples that failed in this cell or as a whole.
     pub num_failed: usize,
-    /// Samples in which rounding may have decided.
+    /// Number of samples whose selection may depend on rounding.
     pub num_near_ties: usize,
     /// Mean number of image tokens in the last layer.
     pub mean_kept: f64,
-    /// Counted with three matrices per MLP and with two; empty where nothing was answered.
+    /// Costs counted with three matrices per MLP and with two; empty if nothing was answered.
     pub costs: Vec<CellCost>,
 }
 
-/// What came of each cell of a run, in the order of the grid.
+/// Results of each cell of a run, in the order of the grid.
 ///
 /// # Errors
 /// Records that keep more tokens than their images have.
@@ -87,12 +86,12 @@ pub fn cell_results(
     Ok(sums.finish(spec))
 }
 
-/// Sums of what came of each cell, record by record.
+/// Running sums of the cells' results, added record by record.
 #[derive(Debug)]
 pub struct ResultSums {
     num_records: usize,
     vanilla: Option<usize>,
-    /// `[cells]`.
+    /// Sums of each cell.
     cells: Vec<CellSums>,
 }
 
@@ -108,7 +107,7 @@ struct CellSums {
     cost: CostSums,
 }
 
-/// A sum of so many values.
+/// A sum and its number of values.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     n: usize,
@@ -131,7 +130,7 @@ impl Sum {
 }
 
 impl ResultSums {
-    /// Of no record yet.
+    /// Sums before any record.
     pub fn new(spec: &RunSpec) -> ResultSums {
         let cells = &spec.grid.cells;
         let sums = |cell| CellSums {
@@ -154,7 +153,7 @@ impl ResultSums {
     /// Adds a record.
     ///
     /// # Errors
-    /// As [`cell_results`].
+    /// Those of [`cell_results`].
     pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
         self.num_records += 1;
         let vanilla = self.vanilla.and_then(|vanilla| record.run_of(vanilla));
@@ -185,14 +184,14 @@ impl ResultSums {
         Ok(())
     }
 
-    /// What came of each cell.
+    /// The results of each cell.
     pub fn finish(self, spec: &RunSpec) -> Vec<CellResult> {
         let (num_records, has_vanilla) = (self.num_records, self.vanilla.is_some());
         let cells = spec.grid.cells.iter().zip(self.cells);
         cells
             .map(|(cell, sums)| CellResult {
                 accuracy: sums.accuracy.mean(),
-                // None where neither answered any other, or they share none.
+                // `None` if both answered the same questions, or share none.
                 vanilla_on_same: sums
                     .on_same
                     .finish()
@@ -218,25 +217,25 @@ impl ResultSums {
     }
 }
 
-/// A cell and vanilla on the questions that both answered. Scores are 0 to 1.
+/// A cell and vanilla compared on the questions that both answered. Scores are 0 to 1.
 ///
-/// Accuracies side by side are only comparable on the same questions: the oracle answers
-/// those with boxes alone, and a cell may fail where vanilla does not.
+/// Accuracies are comparable only on the same questions: the oracle answers only those with boxes,
+/// and a cell may fail where vanilla does not.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OnSameQuestions {
-    /// Questions that both answered.
+    /// Number of questions that both answered.
     pub n: usize,
     /// Vanilla's mean score on them.
     pub vanilla: f64,
-    /// The cell's less vanilla's.
+    /// The cell's mean score minus vanilla's.
     pub difference: f64,
-    /// Whether each answered just these; else their own accuracies are of different
-    /// questions and must not be read side by side.
+    /// Whether each answered only these questions; otherwise their accuracies are over different
+    /// questions and must not be compared.
     pub is_all: bool,
 }
 
-/// Of `[samples]` scores of a cell and of vanilla; none without a question that both
-/// answered.
+/// Compares scores `[samples]` of a cell and of vanilla; `None` if they answered no question in
+/// common.
 pub fn on_same_questions(
     scores: impl IntoIterator<Item = (Option<f64>, Option<f64>)>,
 ) -> Option<OnSameQuestions> {

@@ -1,4 +1,4 @@
-//! What each cell of the grid keeps of one sample.
+//! What each cell of the grid keeps of a sample.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,33 +24,33 @@ use super::record::{AttentionRecord, CellRecord, CutRecord, DiversityRecord, Que
 use super::spec::RunSpec;
 use super::static_heads::{RankedRule, StaticHeads};
 
-/// A cell's choice, and what decided it.
+/// A cell's selection, and its audit.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     pub(crate) visible: Option<VisualInput>,
-    /// What tokens were chosen by.
+    /// The attention by which tokens were selected.
     pub(crate) attention: Option<AttentionRecord>,
-    /// How different the chosen tokens are.
+    /// Diversity of the selected tokens.
     pub(crate) diversity: Option<DiversityRecord>,
     pub(crate) record: CellRecord,
 }
 
-/// What a stage of a cell chose.
+/// The selection of one stage of a cell.
 #[derive(Debug, Clone)]
 pub(crate) struct Chosen {
     pub(crate) site: Site,
     pub(crate) selection: TokenSelection,
-    /// Which of the N image tokens each one that is kept stands for.
+    /// For each kept token, its index among the N image tokens.
     pub(crate) places: Arc<[usize]>,
-    /// What the attention looked like that it chose by.
+    /// Description of the attention by which it selected.
     attention: Option<AttentionRecord>,
-    /// What decided it, where attention did.
+    /// The audit, if it selected by attention.
     record: Option<CellRecord>,
 }
 
 impl Chosen {
-    /// What was selected of tokens that stand for `places`. Of its audit only what is
-    /// recorded stays: a question has a hundred of them.
+    /// A selection among tokens with the original indices `places`. Only the recorded part of its
+    /// audit is kept, since a question has about a hundred of them.
     pub(crate) fn new(
         site: Site,
         selected: &Selected,
@@ -87,8 +87,8 @@ impl Choice {
         }
     }
 
-    /// What the stages of a plan chose of N tokens. The record is that of the last stage
-    /// that looked at attention, with the closest cut of tokens of all.
+    /// The selections of a plan's stages among N tokens. The record is that of the last stage that
+    /// selected by attention, with the smallest gap at a cut of tokens over all stages.
     pub(crate) fn of_stages(plan: &Plan, chosen: Vec<Chosen>, num_image_tokens: usize) -> Choice {
         let (mut record, mut attention) = (CellRecord::default(), None);
         let mut closest: Option<CutRecord> = None;
@@ -127,7 +127,7 @@ impl Choice {
         }
     }
 
-    /// The choice of a cell without a plan.
+    /// The choice of a cell for which no plan could be made.
     pub(crate) fn unplanned(error: &PlanError) -> Choice {
         match error {
             PlanError::NoGrid { .. } => Choice::skipped(&error.to_string()),
@@ -140,27 +140,27 @@ impl Choice {
     }
 }
 
-/// What choices depend on beside the model's own values.
+/// Inputs of selections besides the model's own values.
 #[derive(Debug)]
 pub(crate) struct Chooser<'a> {
     pub(crate) grid: &'a Grid,
     pub(crate) registry: &'a MethodRegistry,
     pub(crate) config: &'a StudyConfig,
-    /// Heads of static variants, where the grid has such cells and they are ranked.
+    /// Heads of static variants, if the grid has such cells and the heads are ranked.
     pub(crate) static_heads: Option<&'a StaticHeads>,
     pub(crate) shape: ModelShape,
-    /// None for any-resolution tiles.
+    /// `None` for any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
     pub(crate) image_side: usize,
-    /// Plans of all cells, by N and the one grid of the tokens.
+    /// Plans of all cells, by N and by the tokens' grid.
     pub(crate) plans: Mutex<HashMap<(usize, Option<[usize; 2]>), Arc<CellPlans>>>,
 }
 
 /// The plan of each cell of the grid.
 pub(crate) type CellPlans = Vec<Result<Plan, PlanError>>;
 
-/// The sample that is chosen for.
+/// The sample for which tokens are selected.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject<'a> {
     pub(crate) sample: &'a Sample,
@@ -168,12 +168,12 @@ pub(crate) struct Subject<'a> {
     grid: Option<[usize; 2]>,
     /// Which image tokens show only padding.
     padding: Option<&'a [bool]>,
-    /// Which tokens the boxes cover, or why that can't be said.
+    /// The tokens that the boxes cover, or why they aren't known.
     evidence: Result<CoverageGrid, String>,
 }
 
 impl Subject<'_> {
-    /// Columns and rows of the one grid that its image tokens lie on.
+    /// Columns and rows of the single grid of its image tokens, if there is one.
     pub(crate) fn grid(&self) -> Option<[usize; 2]> {
         self.grid
     }
@@ -182,7 +182,7 @@ impl Subject<'_> {
         self.evidence.as_ref().ok()
     }
 
-    /// What selectors may look at.
+    /// The facts that selectors may read.
     pub(crate) fn facts(&self) -> SampleFacts<'_> {
         SampleFacts {
             id: &self.sample.id,
@@ -199,7 +199,7 @@ impl Subject<'_> {
 }
 
 impl<'a> Chooser<'a> {
-    /// For the cells of a run.
+    /// A chooser for the cells of a run.
     pub(crate) fn new(
         spec: &'a RunSpec,
         registry: &'a MethodRegistry,
@@ -219,7 +219,7 @@ impl<'a> Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// A sample on an image.
+    /// A sample with its image.
     pub(crate) fn subject<'a>(
         &self,
         sample: &'a Sample,
@@ -235,7 +235,7 @@ impl Chooser<'_> {
         }
     }
 
-    /// The one square grid that image tokens lie on, if they do.
+    /// The single square grid of the image tokens, if there is one.
     fn square_grid(&self, num_image_tokens: usize) -> Option<[usize; 2]> {
         self.aspect.and_then(|_| square_grid(num_image_tokens))
     }
@@ -271,13 +271,13 @@ impl Chooser<'_> {
             .ok_or_else(|| "the image tokens lie on no known grid".to_owned())
     }
 
-    /// As [`Chooser::plans`], for an image of N tokens that is one square, or of whose grid
-    /// nothing is known.
+    /// Like [`Chooser::plans`], for an image of N tokens that is one square, or whose grid isn't
+    /// known.
     pub(crate) fn plans_for(&self, num_image_tokens: usize) -> Arc<CellPlans> {
         self.plans(num_image_tokens, self.square_grid(num_image_tokens))
     }
 
-    /// The plan of every cell for an image of N tokens, on one `grid` where they lie on one.
+    /// The plan of every cell for an image of N tokens, on `grid` if they have a single grid.
     pub(crate) fn plans(
         &self,
         num_image_tokens: usize,
@@ -364,8 +364,7 @@ impl Chooser<'_> {
     }
 }
 
-/// How the attention lay that a selection was made by; `node` tells apart where it was
-/// read.
+/// Describes the attention behind a selection; `node` identifies where it was read.
 pub(crate) fn describe(
     attentions: &mut Attentions,
     node: usize,
@@ -378,7 +377,7 @@ pub(crate) fn describe(
     attentions.of((node, query), selection, subject.evidence())
 }
 
-/// Measures how different the tokens of each choice are, each distinct set once.
+/// Measures the diversity of each choice's tokens, once per distinct set.
 pub(crate) fn measure_diversity(choices: &mut [Choice], features: &TokenFeatures) {
     let mut known: HashMap<KeptTokens, Option<DiversityRecord>> = HashMap::new();
     for choice in choices {

@@ -1,5 +1,5 @@
-//! What a cell's prefill costs, counted from records: the one place that `study --json`
-//! and every report take it from.
+//! Cost of a cell's prefill, counted from records: the only source for `study --json` and every
+//! report.
 
 use fp_scoring::{
     BudgetError, FLOPS_PER_MAC, MlpConvention, PrunedCost, TokenLayout, TokenSchedule,
@@ -11,22 +11,22 @@ use super::record::{RunRecord, SampleRecord, VisualInputRecord};
 use super::spec::RunSpec;
 use super::token_flow::{Flows, TokenFlow};
 
-/// Counted cost of one cell's prefill, means over the samples that it answered.
+/// Counted cost of one cell's prefill; means over the samples that the cell answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CountedCost {
     /// The cell's id.
     pub cell: String,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// B, the mean over layers of the visual tokens that enter a layer.
     pub average_visual_tokens: f64,
-    /// The same of the visual tokens that leave a layer, as SparseVLM counts.
+    /// The same for the visual tokens that leave a layer, as SparseVLM counts.
     pub average_by_output: f64,
     /// Visual tokens that enter the last layer.
     pub kept: f64,
     /// The visual tokens from stage to stage.
     pub schedule: TokenFlow,
-    /// MACs by each way to count an MLP.
+    /// MACs for each convention of counting an MLP.
     pub macs: Vec<CountedMacs>,
     /// Bytes of the KV cache of the whole sequence after the prefill.
     pub kv_bytes: f64,
@@ -34,20 +34,20 @@ pub struct CountedCost {
     pub unpruned_kv_bytes: f64,
 }
 
-/// MACs; FLOPs are twice as many.
+/// Multiply-accumulates (MACs); FLOPs are twice as many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct CountedMacs {
-    /// How an MLP is counted.
+    /// Convention for counting an MLP.
     pub mlp: MlpConvention,
     /// On image tokens alone.
     pub visual: f64,
     /// The same without pruning.
     pub unpruned_visual: f64,
-    /// On the whole sequence, scoring included.
+    /// On the whole sequence, including scoring.
     pub sequence: f64,
     /// The same without pruning.
     pub unpruned_sequence: f64,
-    /// Of scoring alone, contained in `sequence`.
+    /// On scoring alone; contained in `sequence`.
     pub scoring: f64,
 }
 
@@ -57,7 +57,7 @@ impl CountedMacs {
         FLOPS_PER_MAC * self.visual
     }
 
-    /// FLOPs on the whole sequence, scoring included.
+    /// FLOPs on the whole sequence, including scoring.
     pub fn sequence_flops(&self) -> f64 {
         FLOPS_PER_MAC * self.sequence
     }
@@ -73,10 +73,10 @@ impl CountedMacs {
     }
 }
 
-/// Counts what the cell at `index` of the run's grid costs, over `records`.
+/// Counts the cost of the cell at `index` of the run's grid, over `records`.
 ///
 /// # Errors
-/// A record that keeps more tokens than its image has, or a layer K that the model lacks.
+/// A record that keeps more tokens than its image has, or a layer K that the model doesn't have.
 pub fn counted_cost(
     spec: &RunSpec,
     records: &[SampleRecord],
@@ -89,7 +89,7 @@ pub fn counted_cost(
     Ok(sums.mean())
 }
 
-/// Sums of what one cell costs, record by record.
+/// Running sums of one cell's cost, added record by record.
 #[derive(Debug)]
 pub struct CostSums {
     cell: usize,
@@ -98,7 +98,7 @@ pub struct CostSums {
 }
 
 impl CostSums {
-    /// Of the cell at `index` of the run's grid, of no record yet.
+    /// Sums for the cell at `index` of the run's grid, before any record.
     pub fn new(spec: &RunSpec, index: usize) -> CostSums {
         CostSums {
             cell: index,
@@ -126,7 +126,7 @@ impl CostSums {
     /// Adds a record, if the cell answered it.
     ///
     /// # Errors
-    /// As [`counted_cost`].
+    /// Those of [`counted_cost`].
     pub fn add(&mut self, spec: &RunSpec, record: &SampleRecord) -> Result<(), BudgetError> {
         let (Some(layout), Some(run)) = (record.layout, record.run_of(self.cell)) else {
             return Ok(());
@@ -154,7 +154,7 @@ impl CostSums {
             sums.sequence += counted.sequence_macs + counted.scoring_macs;
             sums.unpruned_sequence += counted.unpruned_sequence_macs;
             sums.scoring += counted.scoring_macs;
-            // The same whichever way an MLP is counted.
+            // Independent of the convention for an MLP.
             if position == 0 {
                 cost.average_visual_tokens += counted.average_visual_tokens;
                 cost.kv_bytes += counted.kv_bytes as f64;
@@ -164,7 +164,7 @@ impl CostSums {
         Ok(())
     }
 
-    /// The means over what was added.
+    /// The means over the added records.
     pub fn mean(&self) -> CountedCost {
         let mut cost = self.sums.clone();
         cost.schedule = self.flows.finish();
@@ -174,7 +174,7 @@ impl CostSums {
 }
 
 impl CountedCost {
-    /// From sums over `n` samples to means.
+    /// Divides the sums over `n` samples into means.
     fn divide(&mut self) {
         let n = self.n.max(1) as f64;
         let totals = [
@@ -199,7 +199,7 @@ impl CountedCost {
     }
 }
 
-/// The visual tokens that enter each layer in a run.
+/// Number of visual tokens that enter each layer in a run.
 fn schedule(
     spec: &RunSpec,
     layout: TokenLayout,
@@ -208,7 +208,7 @@ fn schedule(
     let num_layers = spec.model.shape.decoder.num_layers;
     match &run.seen {
         VisualInputRecord::All => Ok(TokenSchedule::constant(num_layers, layout.num_image)),
-        // Left out from the first layer on, not from the one after K.
+        // Without an image from the first layer on, not only after K.
         VisualInputRecord::NoImage => Ok(TokenSchedule::constant(num_layers, 0)),
         VisualInputRecord::Kept(kept) => TokenSchedule::one_stage(
             num_layers,
@@ -226,8 +226,8 @@ fn schedule(
     }
 }
 
-/// Rows that a method scores from on a sample; those before the image see nothing of
-/// it and needn't be computed.
+/// Number of rows from which a method scores a sample; rows before the image don't attend to it and
+/// needn't be computed.
 fn num_query_rows(record: &SampleRecord, layout: TokenLayout, method: &Method) -> usize {
     let Some(query) = method.query_strategy() else {
         return 0;

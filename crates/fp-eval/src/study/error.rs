@@ -1,4 +1,4 @@
-//! Why a study can't be run, resumed, or read.
+//! Errors of running, resuming and reading studies.
 
 use std::path::PathBuf;
 
@@ -9,53 +9,53 @@ use super::grid::GridError;
 use super::line::LineError;
 use super::records::{BlockError, RECORDS_FILE};
 
-/// Why a study can't be run, resumed, or read.
+/// A study can't be run, resumed, or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StudyError {
-    /// The configuration.
+    /// An error of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration on this model.
+    /// The configuration doesn't fit this model.
     #[error(transparent)]
     Grid(#[from] GridError),
-    /// A file of selections.
+    /// An error of a file of selections.
     #[error(transparent)]
     Selections(#[from] super::selection_file::SelectionFileError),
-    /// The data.
+    /// An error of a dataset.
     #[error(transparent)]
     Dataset(#[from] fp_data::dataset::DatasetError),
-    /// Several datasets, each with what is wrong with it.
+    /// Several datasets can't be used, each with its error.
     #[error("{} datasets can't be used\n{}", .0.len(), texts(.0))]
     Several(Vec<StudyError>),
-    /// The shipped files.
+    /// An error of the shipped files.
     #[error(transparent)]
     Embedded(#[from] fp_data::embedded::EmbeddedError),
-    /// The model.
+    /// An error of the model.
     #[error(transparent)]
     Model(#[from] fp_model::ModelError),
-    /// A name that no device has, or a device that isn't there.
+    /// An unknown device name, or a device that isn't available.
     #[error("device `{name}` can't be used")]
     Device {
-        /// As configured.
+        /// The name as configured.
         name: String,
-        /// What is wrong.
+        /// The device's error.
         source: fp_model::ModelError,
     },
-    /// A model that is too large for its device.
+    /// The model is too large for its device.
     #[error(transparent)]
     Memory(#[from] super::needs::DoesNotFit),
-    /// A file or folder that can't be read or written.
+    /// A file or folder can't be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// A file of a run folder that isn't what it has to be.
+    /// A file of a run folder has invalid content.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The file.
@@ -63,7 +63,7 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
-    /// A file of a run folder that isn't the JSON that it has to be.
+    /// A file of a run folder isn't the expected JSON.
     #[error("{} doesn't hold the JSON of a run", path.display())]
     Json {
         /// The file.
@@ -71,47 +71,47 @@ pub enum StudyError {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A line of the records that was changed or damaged, or that is none of this run.
+    /// A line of the records was changed or damaged, or doesn't belong to this run.
     #[error("{}, line {line} {}", path.display(), what_of_line(source))]
     Line {
-        /// The records.
+        /// The records file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
         /// What is wrong.
         source: LineError,
     },
-    /// A block of the records that was changed or damaged, or that is none of this run.
+    /// A block of the records was changed or damaged, or doesn't belong to this run.
     #[error("{}, block {block} {}", path.display(), what_of_block(source, *offset))]
     Block {
-        /// The records.
+        /// The records file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Number of the block, counted from 1.
         block: usize,
         /// Bytes of the blocks before it.
         offset: u64,
         /// What is wrong.
         source: BlockError,
     },
-    /// A record that isn't the one that belongs there.
+    /// A record is of another sample than expected at its place.
     #[error("{}, record {line}: it is sample {found}; expected {expected}", path.display())]
     Order {
-        /// The records.
+        /// The records file.
         path: PathBuf,
         /// Its place in the file, counted from 1.
         line: usize,
         /// The sample found.
         found: usize,
-        /// The sample, or end, that belongs there.
+        /// The expected sample, or the end.
         expected: String,
     },
-    /// A folder with other files in it.
+    /// The folder contains other files.
     #[error("{} isn't the folder of a run and isn't empty; name a new one", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
     },
-    /// A run that was started otherwise.
+    /// The run was started with different settings.
     #[error(
         "{} was started with {} than now; resume it with the original settings, name another folder, or accept the change (--accept-changes)",
         path.display(), changes.join(", ")
@@ -119,15 +119,15 @@ pub enum StudyError {
     Changed {
         /// The run's folder.
         path: PathBuf,
-        /// What differs.
+        /// The differences, in words.
         changes: Vec<String>,
     },
-    /// A run whose records can't be added to, whatever is accepted.
+    /// No records can be added to the run, even if changes are accepted.
     #[error("{}: {reason}; its records can't be added to; name another folder", path.display())]
     Incompatible {
         /// The run's folder.
         path: PathBuf,
-        /// What differs.
+        /// The difference.
         reason: String,
     },
     /// Another program writes to the folder.
@@ -135,11 +135,10 @@ pub enum StudyError {
     Busy {
         /// The folder.
         path: PathBuf,
-        /// Which program.
+        /// Description of the program.
         holder: String,
     },
-    /// A program that can't be checked from here writes to the folder, or did when it
-    /// ended.
+    /// A program that can't be checked from here is writing to the folder, or left its lock there.
     #[error(
         "{} is locked by {holder}, which can't be checked from here; if that has ended, delete {} and start again",
         path.display(), lock.display()
@@ -147,63 +146,63 @@ pub enum StudyError {
     Locked {
         /// The folder.
         path: PathBuf,
-        /// The lock.
+        /// The lock file.
         lock: PathBuf,
-        /// Which program.
+        /// Description of the program.
         holder: String,
     },
-    /// Runs that aren't shards of one.
+    /// The runs aren't shards of one run.
     #[error("{} and {} can't be merged: {reason}", first.display(), second.display())]
     Merge {
         /// One folder.
         first: PathBuf,
         /// The other.
         second: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Shards that don't make a whole.
+    /// Shards don't cover the whole run.
     #[error(
         "{missing} of {expected} samples are in none of the folders, the first one is sample {first}{}",
         listed(holes)
     )]
     Incomplete {
-        /// Samples missing.
+        /// Number of missing samples.
         missing: usize,
-        /// Samples of the whole run.
+        /// Number of samples of the whole run.
         expected: usize,
-        /// The first one missing.
+        /// The first missing sample.
         first: usize,
-        /// Shards that aren't given or aren't finished, in words.
+        /// Shards that weren't given or aren't finished, in words.
         holes: Vec<String>,
     },
-    /// A setting of the run itself.
+    /// An invalid setting of the run itself.
     #[error("{what}: {found}; {expected}")]
     Setting {
         /// The setting.
         what: &'static str,
         /// What was given.
         found: String,
-        /// What would be right.
+        /// What is expected.
         expected: String,
     },
-    /// Threads that couldn't be started.
+    /// Threads can't be started.
     #[error("cannot start threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
-    /// Stopped as it was asked to, with everything recorded so far on the disk.
+    /// The run stopped on request, with everything recorded so far on disk.
     #[error("stopped with {done} of {total} samples recorded in {}", folder.display())]
     Stopped {
-        /// The run's folder; the same study with the same folder is resumed there.
+        /// The run's folder; starting the same study with it resumes the run.
         folder: PathBuf,
-        /// Samples that are recorded.
+        /// Number of recorded samples.
         done: usize,
-        /// Samples of this run or shard.
+        /// Number of samples of this run or shard.
         total: usize,
     },
 }
 
-/// What a line is, and what can be done about it: cutting the file helps where a line is torn
-/// or damaged, and hides the fault where records and run don't belong together.
+/// Description of a faulty line and how to fix it. Truncating the file helps with a torn or damaged
+/// line, but would hide the fault if records and run don't belong together.
 fn what_of_line(error: &LineError) -> &'static str {
     match error {
         LineError::Frame | LineError::Checksum { .. } => {
@@ -220,7 +219,7 @@ fn what_of_line(error: &LineError) -> &'static str {
     }
 }
 
-/// The same of a block.
+/// The same for a block.
 fn what_of_block(error: &BlockError, offset: u64) -> String {
     match error {
         BlockError::Header | BlockError::Checksum { .. } => format!(
@@ -236,7 +235,7 @@ fn what_of_block(error: &BlockError, offset: u64) -> String {
     }
 }
 
-/// What follows a sentence, behind a colon.
+/// Appends parts after a colon, if there are any.
 fn listed(parts: &[String]) -> String {
     if parts.is_empty() {
         String::new()

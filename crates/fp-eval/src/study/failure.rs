@@ -1,4 +1,4 @@
-//! Why a sample has no answer, by kind.
+//! Kinds of reasons why a sample has no answer.
 
 use std::io;
 
@@ -7,35 +7,36 @@ use fp_model::ModelError;
 use fp_scoring::error_text;
 use serde::{Deserialize, Serialize};
 
-/// The kind of reason for which a sample failed as a whole.
+/// The kind of reason why a sample failed as a whole.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The image's file isn't there.
+    /// The image's file doesn't exist.
     MissingImage,
-    /// The file, or the place in it, can't be read.
+    /// The file, or the image's place in it, can't be read.
     UnreadableImage,
-    /// Empty, cut off, damaged, or no image at all.
+    /// Empty, truncated, damaged, or not an image.
     DamagedImage,
-    /// An image in a form that isn't read here.
+    /// An image in an unsupported form.
     UnsupportedImage,
-    /// More pixels or longer sides than are decoded, or too elongated for the model.
+    /// More pixels or longer sides than the limit for decoding, or an aspect ratio too extreme for
+    /// the model.
     ImageSize,
     /// Prompt, image and answer need more positions than the model has.
     PromptTooLong,
-    /// The question can't be made a prompt.
+    /// The question can't be turned into a prompt.
     Prompt,
-    /// The model refused it.
+    /// The model failed.
     Model,
-    /// Recorded before kinds were.
+    /// Recorded before kinds existed.
     #[default]
     Unclassified,
 }
 
 impl FailureKind {
-    /// All kinds, in the order in which they are told.
+    /// All kinds, in the order in which they are reported.
     pub const ALL: [FailureKind; 9] = [
         FailureKind::MissingImage,
         FailureKind::UnreadableImage,
@@ -83,13 +84,13 @@ impl FailureKind {
             | ImageError::Panicked { .. }
             | ImageError::RawLength { .. }
             | ImageError::NoPixels { .. } => FailureKind::DamagedImage,
-            // What is wrong with the checkpoint's preprocessing is no image's fault.
+            // Errors of the checkpoint's preprocessing aren't the image's.
             _ => FailureKind::Model,
         }
     }
 }
 
-/// Why a sample failed: the kind, and everything that was said.
+/// Why a sample failed: the kind and the full error text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
@@ -97,8 +98,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A question that leaves no position for its answer, or whose answer would outgrow
-    /// the attention's window.
+    /// The failure of a question that leaves no position for its answer, or whose answer would
+    /// exceed the attention window.
     pub(crate) fn prompt_too_long(num_tokens: usize, what: &str) -> Failure {
         Failure {
             kind: FailureKind::PromptTooLong,

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, and files that grow.
+//! Files that are written atomically, and files that grow.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::StudyError;
 
-/// Writes a file whole or not at all: beside its place, and then moved there, which is
-/// atomic on network file systems too.
+/// Writes a file atomically: first to a file beside it, which is then renamed; renaming is atomic
+/// on network file systems too.
 ///
 /// # Errors
-/// A file that can't be written; what was there before stays.
+/// A file that can't be written; an existing file stays unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -27,14 +27,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StudyError> {
     })
 }
 
-/// Writes a value as indented JSON, whole or not at all.
+/// Writes a value as indented JSON, atomically.
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StudyError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(StudyError::json(path))?;
     text.push(b'\n');
     write_whole(path, &text)
 }
 
-/// Opens a file that what is there already stays in, for reading and writing.
+/// Opens a file for reading and writing, keeping its content.
 pub(crate) fn open_growing(path: &Path) -> Result<File, StudyError> {
     OpenOptions::new()
         .read(true)

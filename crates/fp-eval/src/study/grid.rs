@@ -13,39 +13,39 @@ use super::budget::Budget;
 use super::config::{HeadSetting, StudyConfig, StudyKind};
 use super::method::Method;
 
-/// N of an image of which nothing is known.
+/// N assumed for an image of unknown size.
 const SOME_TOKENS: usize = 576;
 
-/// What a grid depends on of a model.
+/// The properties of a model on which a grid depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelShape {
     /// Sizes of the decoder.
     pub decoder: DecoderShape,
-    /// N, where every image has as many; none for any-resolution input.
+    /// N, if all images have the same number of tokens; `None` for any-resolution input.
     pub num_image_tokens: Option<usize>,
-    /// Layers of the vision tower; none in runs of earlier versions.
+    /// Number of layers of the vision tower; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_vision_layers: Option<usize>,
-    /// Whether the vision tower has a class token, as that of every run of earlier versions but
-    /// those on models of other families than LLaVA.
+    /// Whether the vision tower has a class token. If a run doesn't state it, it has one; only runs
+    /// of earlier versions on families other than LLaVA are exceptions.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub has_class_token: bool,
 }
 
 impl ModelShape {
-    /// Columns and rows of the one square grid that image tokens lie on; none where they
-    /// lie on several, or the class token is among them.
+    /// Columns and rows of the single square grid of image tokens; `None` if they are on several
+    /// grids or include the class token.
     pub fn grid(&self) -> Option<[usize; 2]> {
         square_grid(self.num_image_tokens?)
     }
 
-    /// The shape that a configuration describes.
+    /// The shape described by a configuration.
     pub fn new(config: &ModelConfig) -> ModelShape {
         ModelShape::cut(config, None, None)
     }
 
-    /// The same with images cut as `anyres` says, or made squares as `aspect` says: the fixed
-    /// form and squares give every image as many tokens.
+    /// The same with images cut according to `anyres`, or made square according to `aspect`: the
+    /// fixed form and squares give every image the same number of tokens.
     pub fn cut(
         config: &ModelConfig,
         anyres: Option<AnyRes>,
@@ -74,16 +74,16 @@ fn is_true(flag: &bool) -> bool {
     *flag
 }
 
-/// The square grid that so many image tokens make, if they make one.
+/// The square grid of this number of image tokens, if it is a square number.
 pub(crate) fn square_grid(num_image_tokens: usize) -> Option<[usize; 2]> {
     let side = num_image_tokens.isqrt();
     (side * side == num_image_tokens).then_some([side, side])
 }
 
 impl ModelShape {
-    /// What the tokens of images lie in where their number depends on the image: one image of
-    /// any size, of whose tower nothing is read, or tiles in the checkpoint's own form; `crops`
-    /// where that says more.
+    /// The crops that contain the tokens of images whose number of tokens depends on the image: one
+    /// image of any size (nothing is read from its tower), or tiles in the checkpoint's own form;
+    /// `crops` if it is more specific.
     pub(crate) fn crops_of_any_size(&self, crops: ImageCrops) -> ImageCrops {
         match crops {
             ImageCrops::One if self.num_vision_layers.is_none() => ImageCrops::Joined,
@@ -93,74 +93,74 @@ impl ModelShape {
     }
 }
 
-/// One way to answer every sample.
+/// One combination of method, budget and head count under which every sample is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// Unique and stable, such as `variance+last_token/h4/R42`.
+    /// Unique and stable id, such as `variance+last_token/h4/R42`.
     pub id: String,
-    /// How image tokens are chosen.
+    /// The method that selects image tokens.
     #[serde(flatten)]
     pub method: Method,
-    /// Index of the budget; none for cells that have none.
+    /// Index of the budget; `None` for cells without one.
     pub budget: Option<usize>,
-    /// K, where the study has several and the method depends on it.
+    /// K, if the study has several and the method depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_layer: Option<usize>,
 }
 
-/// All cells of a study on a model.
+/// All cells of a study for a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// The budgets, in the order of the configuration.
     pub budgets: Vec<Budget>,
-    /// The cells; controls without a budget first, then budget by budget.
+    /// The cells: controls without a budget first, then budget by budget.
     pub cells: Vec<Cell>,
 }
 
-/// A configuration that a model can't follow.
+/// A configuration that a model can't run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GridError {
-    /// A budget or head count that can't be met.
+    /// A budget or number of heads that is impossible.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// A method that no registry has.
+    /// A method that isn't registered.
     #[error(transparent)]
     Method(#[from] UnknownMethod),
-    /// Two methods of one name.
+    /// Two methods with the same name.
     #[error(transparent)]
     Duplicate(#[from] DuplicateMethod),
-    /// A method that the model, or the setting, gives no plan for.
+    /// A method that can't be planned for the model or the setting.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// Every head selected, which makes all head strategies one.
+    /// Every head is selected, which makes all head strategies equivalent.
     #[error(
         "{setting} selects all {num_heads} heads, and then every head strategy is the same method; use the control all_heads"
     )]
     AllHeads {
-        /// As configured.
+        /// The setting as configured.
         setting: String,
-        /// H.
+        /// H, the number of heads.
         num_heads: usize,
     },
-    /// Two settings that come to the same.
+    /// Two settings that resolve to the same value.
     #[error("{first} and {second} both resolve to {value}; remove one")]
     Same {
         /// One setting.
         first: String,
         /// The other.
         second: String,
-        /// What they come to.
+        /// The value.
         value: String,
     },
 }
 
 impl Grid {
-    /// The cells of `config` on a model of `shape`, with the methods of a registry.
+    /// The cells of `config` for a model of `shape`, with the methods of a registry.
     ///
     /// # Errors
-    /// A budget, layer or head count that the model can't follow, two that come to the
-    /// same, or a method that isn't registered.
+    /// A budget, layer or number of heads that is impossible for the model, two that resolve to the
+    /// same value, or a method that isn't registered.
     pub fn new(
         config: &StudyConfig,
         shape: &ModelShape,
@@ -213,7 +213,7 @@ impl Grid {
         Ok(grid)
     }
 
-    /// A static variant of every strategy's cell at a budget.
+    /// Adds a static variant of every strategy's cell at a budget.
     fn add_static_variants(&mut self, budget: usize) {
         let of_budget = self.cells.iter().filter(|cell| cell.budget == Some(budget));
         let variants: Vec<Method> = of_budget
@@ -241,7 +241,7 @@ impl Grid {
             id += &format!("/h{num_selected_heads}");
         }
         match (budget, prune_layer) {
-            // A budget's label has its layer.
+            // A budget's label includes its layer.
             (Some(index), _) => id += &format!("/{}", self.budgets[index].label),
             (None, Some(layer)) => id += &format!("/K{layer}"),
             (None, None) => {}
@@ -254,8 +254,7 @@ impl Grid {
         });
     }
 
-    /// Everything that a model of `shape` can't follow, each with its place in the
-    /// configuration.
+    /// All settings that a model of `shape` can't run, each with its place in the configuration.
     pub fn problems(
         config: &StudyConfig,
         shape: &ModelShape,
@@ -269,7 +268,7 @@ impl Grid {
         if !problems.is_empty() {
             return problems;
         }
-        // What a method itself can't follow.
+        // Settings that a method itself refuses.
         for (method, budget) in methods
             .iter()
             .flat_map(|m| budgets.iter().map(move |b| (m, b)))
@@ -287,7 +286,7 @@ impl Grid {
             let setting = config.plan_setting(shape, num_image_tokens, shape.grid(), budget);
             match method.plan(&setting) {
                 Ok(plan) if plan.needs_clip() && config.clip.is_none() => {
-                    // Once, whatever the budgets.
+                    // Reported once, not per budget.
                     if problems.iter().all(|(known, _)| *known != place) {
                         let error = PlanError::Setting {
                             method: method.name().to_owned(),
@@ -296,7 +295,7 @@ impl Grid {
                         problems.push((place, error.into()));
                     }
                 }
-                // Such cells are skipped, with the reason.
+                // These cells are skipped, with the reason.
                 Ok(_) | Err(PlanError::NoGrid { .. }) => {}
                 Err(error) => problems.push((place, error.into())),
             }
@@ -304,7 +303,7 @@ impl Grid {
         problems
     }
 
-    /// Settings that change nothing on a model of `shape`, in words.
+    /// Settings that have no effect on a model of `shape`, in words.
     pub fn without_effect(&self, shape: &ModelShape) -> Vec<String> {
         let keeps_all = |budget: &&Budget| match (shape.num_image_tokens, budget.kept) {
             (Some(n), Some(kept)) => kept >= n,
@@ -326,7 +325,7 @@ impl Grid {
             .collect()
     }
 
-    /// The query strategies that some cell reads attention by, each once.
+    /// The query strategies by which any cell reads attention, each once.
     pub fn query_strategies(&self) -> Vec<QueryStrategy> {
         let mut strategies = Vec::new();
         for strategy in self
@@ -341,14 +340,14 @@ impl Grid {
         strategies
     }
 
-    /// Where a cell stands, by its id.
+    /// Index of the cell with this id.
     pub fn position(&self, id: &str) -> Option<usize> {
         self.cells.iter().position(|cell| cell.id == id)
     }
 }
 
-/// The registered methods that a configuration asks for, in the order of the registry; those
-/// that it doesn't know go to `problems`.
+/// The registered methods of a configuration, in the order of the registry; unknown names go to
+/// `problems`.
 fn methods(
     config: &StudyConfig,
     shape: &ModelShape,
@@ -357,7 +356,7 @@ fn methods(
 ) -> Vec<std::sync::Arc<dyn PruningMethod>> {
     let names = config.method_names();
     let wanted = |method: &dyn PruningMethod| {
-        // Without a list of one's own, what the model's tower allows.
+        // By default, all methods that the model's tower allows.
         let is_allowed =
             || !config.has_usual_methods() || tower_refusal(config, shape, method, None).is_none();
         config.controls.has(method.name())
@@ -372,8 +371,8 @@ fn methods(
     found.cloned().collect()
 }
 
-/// Why a method that looks at the vision tower has no meaning for a model of `shape`, whatever
-/// its images are; what else keeps it from a plan is not looked at.
+/// Why a method that reads the vision tower can't be applied to a model of `shape`, for any image;
+/// other reasons against a plan are not checked.
 fn tower_refusal(
     config: &StudyConfig,
     shape: &ModelShape,
@@ -395,7 +394,7 @@ fn tower_refusal(
     }
 }
 
-/// A registered method with each of its seeds.
+/// A registered method, once for each of its seeds.
 fn named(method: &dyn PruningMethod, config: &StudyConfig) -> Vec<Method> {
     let query = method.takes_query().then(|| config.all_heads_query());
     let with = |seed| Method::Named {
@@ -411,8 +410,7 @@ fn named(method: &dyn PruningMethod, config: &StudyConfig) -> Vec<Method> {
     }
 }
 
-/// The budgets that can be met, layer by layer; what keeps the others from it goes to
-/// `problems`.
+/// The possible budgets, layer by layer; problems with the others go to `problems`.
 fn budgets(
     config: &StudyConfig,
     shape: &ModelShape,
@@ -438,7 +436,7 @@ fn budgets(
             if !has_layer && matches!(setting, TokenBudget::AverageVisualTokens(_)) {
                 continue;
             }
-            // R depends on the layer for averages alone.
+            // R depends on the layer only for layer averages.
             let layer = if has_layer { prune_layer } else { 1 };
             let kept = shape
                 .num_image_tokens
@@ -452,7 +450,7 @@ fn budgets(
                     continue;
                 }
             };
-            // What methods have in common is the average, whatever each keeps for it.
+            // Methods have the average in common; how many tokens each keeps for it differs.
             let kept_by_all = kept.filter(|_| {
                 let is_average = matches!(setting, TokenBudget::AverageVisualTokens(_));
                 config.study != StudyKind::Methods || !is_average
@@ -491,7 +489,7 @@ fn budgets(
 /// A schedule as a budget.
 fn scheduled(stages: &ScheduleStages, shape: &ModelShape) -> Result<Budget, BudgetError> {
     let num_layers = shape.decoder.num_layers;
-    // Where images differ in their tokens, what fits one need not fit another.
+    // If images differ in their number of tokens, a stage that fits one may not fit another.
     let n = shape
         .num_image_tokens
         .unwrap_or(usize::MAX / num_layers.max(1));
@@ -527,7 +525,7 @@ fn label(
     }
 }
 
-/// The head counts that can be selected, each once; what is wrong goes to `problems`.
+/// The possible head counts, each once; problems go to `problems`.
 fn head_counts(
     settings: &[HeadSetting],
     num_heads: usize,

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::DatasetSpec;
 
-/// How the halves come about.
+/// How images are divided into halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Halves {
-    /// Datasets whose split is called `select`, and those called `confirm`.
+    /// By dataset: those whose split is called `select`, and those called `confirm`.
     BySplit,
-    /// Images by the parity of a hash of their names.
+    /// By image: by the parity of a hash of its name.
     ByImageHash,
 }
 
 impl Halves {
-    /// How the images of these datasets are split.
+    /// How the images of these datasets are divided.
     pub fn of(datasets: &[DatasetSpec]) -> Halves {
         let has = |split: &str| datasets.iter().any(|dataset| dataset.split == split);
         if has("select") && has("confirm") {
@@ -26,7 +26,7 @@ impl Halves {
         }
     }
 
-    /// Whether an image of a dataset's `split` is of the selection half.
+    /// Whether an image of a dataset's `split` is in the selection half.
     pub fn is_select(self, split: &str, image_id: &str) -> bool {
         match self {
             Halves::BySplit => split == "select",

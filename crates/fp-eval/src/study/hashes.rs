@@ -1,4 +1,4 @@
-//! What a run depends on, as hashes.
+//! Hashes of everything that a run depends on.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use super::config::StudyConfig;
 use super::error::StudyError;
 use super::spec::{FileHash, ImagesHashed};
 
-/// Up to this much, images are hashed byte by byte.
+/// Largest total size up to which images are hashed byte by byte.
 const MOST_IMAGE_BYTES: u64 = 2 << 30;
 
-/// Keys that say where things lie, what is timed and what is expected, not what is asked.
+/// Keys for locations, timing and expectations, which don't affect the answers.
 const APART: [&str; 8] = [
     "$schema",
     "model",
@@ -26,7 +26,7 @@ const APART: [&str; 8] = [
     "expectations",
 ];
 
-/// SHA-256 of a configuration without its [`APART`].
+/// SHA-256 of a configuration without the keys of [`APART`].
 pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> {
     let mut value = serde_json::to_value(config)?;
     if let Some(keys) = value.as_object_mut() {
@@ -35,7 +35,7 @@ pub(crate) fn config(config: &StudyConfig) -> Result<String, serde_json::Error> 
     Ok(sha256_hex(value.to_string().as_bytes()))
 }
 
-/// Keys in which two configurations differ, those of [`APART`] left out.
+/// Keys in which two configurations differ, except those of [`APART`].
 pub(crate) fn changed_keys(
     old: &StudyConfig,
     new: &StudyConfig,
@@ -53,7 +53,7 @@ pub(crate) fn changed_keys(
         .collect())
 }
 
-/// Hash over all files that a model is defined by, and the files.
+/// Hash over all files that define a model, and the files.
 pub(crate) fn model(
     folder: &Path,
     weights: &[PathBuf],
@@ -99,7 +99,7 @@ pub(crate) fn files_of(
 /// Hash over a dataset's files and the images of its samples.
 pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), StudyError> {
     let mut list = String::new();
-    // A file that holds images too, such as a Parquet file, counts as one of them.
+    // A file that contains images, such as a Parquet file, counts as one image file.
     let images: BTreeSet<&Path> = dataset
         .samples
         .iter()
@@ -121,7 +121,7 @@ pub(crate) fn dataset(dataset: &Dataset) -> Result<(String, ImagesHashed), Study
     for path in images {
         match std::fs::metadata(path) {
             Ok(metadata) => sizes.push((path, metadata.len())),
-            // Its questions fail; should it turn up, the data are others.
+            // Its questions fail; if the file appears later, the data have changed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let _ = writeln!(list, "missing {}", name(path));
             }

@@ -17,11 +17,11 @@ use fp_scoring::ImageInput;
 
 use super::grid::square_grid;
 
-/// Turns files and texts into what the model takes, the checkpoint's own way.
+/// Converts files and texts to the model's inputs, as the checkpoint specifies.
 #[derive(Debug)]
 pub(crate) struct Inputs {
     processor: ImageProcessor,
-    /// How images are cut into tiles; none for single squares.
+    /// How images are cut into tiles; `None` for single squares and images of any size.
     tiles: Option<Tiles>,
     aspect: ImageAspect,
     tokenizer: LlavaTokenizer,
@@ -29,12 +29,12 @@ pub(crate) struct Inputs {
     model: ModelConfig,
 }
 
-/// How a study wants its images cut.
+/// A study's settings for cutting images.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cut {
-    /// In place of the checkpoint's own, any-resolution tiles included.
+    /// Replaces the checkpoint's own treatment, including any-resolution tiles.
     pub(crate) aspect: Option<ImageAspect>,
-    /// The form of any-resolution tiles.
+    /// The form of any-resolution input.
     pub(crate) anyres: Option<AnyRes>,
 }
 
@@ -50,34 +50,34 @@ enum Tiles {
 pub(crate) struct LoadedImage {
     /// Width and height of the file's image.
     pub(crate) size: [usize; 2],
-    /// Columns and rows of the tokens of an image that is taken in its own shape.
+    /// Columns and rows of the tokens of an image that keeps its aspect ratio.
     pub(crate) grid: Option<[usize; 2]>,
-    /// Where its tokens lie over it; none of one square, whose framing says that.
+    /// Location of its tokens on the image; empty for one square, whose framing determines it.
     pub(crate) grids: Vec<TokenGrid>,
-    /// `[N]`: which image tokens show only padding; none of any-resolution input.
+    /// `[N]`: whether each image token shows only padding; `None` for any-resolution input.
     pub(crate) padding: Option<Vec<bool>>,
     pixels: Pixels,
-    /// What reading, decoding and preprocessing took.
+    /// Time for reading, decoding and preprocessing.
     pub(crate) duration: Duration,
 }
 
-/// What records say of an image.
+/// What records state about an image.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageFacts {
-    /// Width and height.
+    /// Width and height in pixels.
     pub(crate) size: [usize; 2],
-    /// Where its tokens lie over it; none of one square.
+    /// Location of its tokens on the image; empty for one square.
     pub(crate) grids: Vec<TokenGrid>,
 }
 
-/// An image that is not decoded yet.
+/// An image that has not been decoded yet.
 #[derive(Debug)]
 pub struct EncodedImage<'a> {
     source: &'a ImageRef,
-    /// What a place inside another file holds; a file of its own is read when it is
+    /// The bytes of an image inside another file; an image in a file of its own is read when it is
     /// decoded.
     inside: Option<std::io::Result<Vec<u8>>>,
-    /// What reading took so far.
+    /// Time for reading so far.
     duration: Duration,
 }
 
@@ -88,7 +88,7 @@ enum Pixels {
 }
 
 impl Inputs {
-    /// What the checkpoint asks for, where `cut` doesn't say otherwise.
+    /// Settings of the checkpoint, unless `cut` overrides them.
     pub(crate) fn new(
         opened: &OpenedCheckpoint,
         cut: Cut,
@@ -122,8 +122,8 @@ impl Inputs {
         })
     }
 
-    /// What to do with an image that isn't square; none for any-resolution tiles, and for images
-    /// of any size.
+    /// Treatment of images that aren't square; `None` for any-resolution tiles and for images of
+    /// any size.
     pub(crate) fn aspect(&self) -> Option<ImageAspect> {
         match (&self.tiles, &self.model.dynamic) {
             (None, None) => Some(self.aspect),
@@ -131,8 +131,7 @@ impl Inputs {
         }
     }
 
-    /// Columns and rows of the one grid that an image's tokens lie on; none for any-resolution
-    /// tiles.
+    /// Columns and rows of the single grid of an image's tokens; `None` for any-resolution tiles.
     pub(crate) fn one_grid(&self, image: &LoadedImage) -> Option<[usize; 2]> {
         let is_square = self.tiles.is_none();
         image
@@ -140,8 +139,8 @@ impl Inputs {
             .or_else(|| square_grid(image.num_tokens(&self.model)).filter(|_| is_square))
     }
 
-    /// How many tokens a sample's image will become, without decoding it; those of one square
-    /// where its size can't be read.
+    /// Number of tokens of a sample's image, without decoding it; that of one square if the image's
+    /// size can't be read.
     pub(crate) fn estimated_tokens(&self, sample: &Sample) -> usize {
         let patches = self.model.vision.patches_per_side();
         let square = self.model.tokens_per_square();
@@ -168,7 +167,7 @@ impl Inputs {
         }
     }
 
-    /// What the checkpoint is.
+    /// The model's configuration.
     pub(crate) fn model_config(&self) -> &ModelConfig {
         &self.model
     }
@@ -233,26 +232,26 @@ impl Inputs {
         self.template.render_text_only(question)
     }
 
-    /// A question's prompt with its image.
+    /// A question's prompt with its image, tokenised.
     pub(crate) fn prompt(&self, question: &str) -> Result<EncodedPrompt, ModelError> {
         Ok(self.tokenizer.encode(&self.prompt_text(question))?)
     }
 
-    /// The prompt of a question whose image is left out.
+    /// A question's prompt without its image, tokenised.
     pub(crate) fn prompt_without_image(&self, question: &str) -> Result<Vec<u32>, ModelError> {
         let text = self.text_only_prompt(question);
         Ok(self.tokenizer.encode_text_only(&text)?)
     }
 
-    /// An answer's text, white space around it cut off.
+    /// An answer's text, with surrounding white space trimmed.
     pub(crate) fn answer(&self, token_ids: &[u32]) -> Result<String, ModelError> {
         Ok(self.tokenizer.decode(token_ids)?.trim().to_owned())
     }
 }
 
 impl<'a> EncodedImage<'a> {
-    /// Reads what lies inside another file, where images are quickest to read in their
-    /// order and one at a time.
+    /// Reads an image inside another file now, since such images are read fastest in order and one
+    /// at a time.
     pub fn new(source: &'a ImageRef) -> EncodedImage<'a> {
         let start = Instant::now();
         EncodedImage {
@@ -262,15 +261,15 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    /// Where it lies.
+    /// Location of the image.
     pub fn source(&self) -> &'a ImageRef {
         self.source
     }
 
-    /// The image, decoded.
+    /// Decodes the image.
     ///
     /// # Errors
-    /// It can't be read or decoded.
+    /// An image that can't be read or decoded.
     pub fn decode(self) -> Result<RgbImage, ImageError> {
         let path = || self.source.container().to_owned();
         let bytes = match self.inside {
@@ -288,7 +287,7 @@ impl<'a> EncodedImage<'a> {
 }
 
 impl LoadedImage {
-    /// What records say of it.
+    /// What records state about the image.
     pub(crate) fn facts(&self) -> ImageFacts {
         ImageFacts {
             size: self.size,
@@ -296,7 +295,7 @@ impl LoadedImage {
         }
     }
 
-    /// How many tokens it will become.
+    /// Number of tokens of the image.
     pub(crate) fn num_tokens(&self, config: &ModelConfig) -> usize {
         if let Some([columns, rows]) = self.grid {
             return columns * rows;
@@ -310,7 +309,7 @@ impl LoadedImage {
         }
     }
 
-    /// As [`LoadedImage::features`], of the image as a method gives it to the tower.
+    /// Like [`LoadedImage::features`], for the image as a method gives it to the tower.
     pub(crate) fn features_of(
         &self,
         input: ImageInput,
@@ -334,8 +333,8 @@ impl LoadedImage {
         }
     }
 
-    /// Runs the vision tower and the projector; what `request` asks for of the tower comes
-    /// with the features of a single square, and of each of several whole crops.
+    /// Runs the vision tower and the projector. The evidence that `request` lists is included for a
+    /// single square, and for each of several whole crops.
     pub(crate) fn features(
         &self,
         model: &LlavaModel,

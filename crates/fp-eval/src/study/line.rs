@@ -7,33 +7,33 @@ const MIDDLE: &str = "\",\"sample\":";
 const TAIL: &str = "}";
 const NUM_DIGITS: usize = 8;
 
-/// What is wrong with a line.
+/// What is wrong with a line of records.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
-    /// Not framed as `{"crc32":"…","sample":{…}}`.
+    /// It isn't of the form `{"crc32":"…","sample":{…}}`.
     #[error("it isn't of the form {{\"crc32\":\"…\",\"sample\":{{…}}}}")]
     Frame,
-    /// Changed since it was written.
+    /// It has changed since it was written.
     #[error("its checksum is {found:08x}, expected {written}")]
     Checksum {
-        /// What the line says.
+        /// The checksum in the line.
         written: String,
-        /// What its content gives.
+        /// The checksum of its content.
         found: u32,
     },
-    /// Whole, and yet no record of this version.
+    /// It is intact but not a record of this version.
     #[error("it isn't a record of this version")]
     Content(#[from] serde_json::Error),
-    /// A record that contradicts itself or its run.
+    /// A record contradicts itself or its run.
     #[error("{reason}")]
     Value {
-        /// What contradicts.
+        /// The contradiction.
         reason: String,
     },
 }
 
-/// The JSON of a record as a line, the line's end included.
+/// A record's JSON as a line, including the line end.
 pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     let sum = crc32fast::hash(content);
     let mut line = format!("{HEAD}{sum:08x}{MIDDLE}").into_bytes();
@@ -43,7 +43,7 @@ pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     line
 }
 
-/// The content of a line without its end, after its checksum was checked.
+/// The content of a line without its end, after checking its checksum.
 pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
     let rest = line.strip_prefix(HEAD.as_bytes()).ok_or(LineError::Frame)?;
     let (written, rest) = rest.split_at_checked(NUM_DIGITS).ok_or(LineError::Frame)?;
@@ -62,7 +62,7 @@ pub(crate) fn content(line: &[u8]) -> Result<&[u8], LineError> {
     }
 }
 
-/// The index of a line's sample, its checksum checked.
+/// The index of a line's sample, after checking its checksum.
 pub(crate) fn index_of(line: &[u8]) -> Result<usize, LineError> {
     #[derive(Deserialize)]
     struct Index {

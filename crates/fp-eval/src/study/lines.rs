@@ -1,16 +1,16 @@
-//! Whole lines of a file that grows.
+//! Complete lines of a growing file.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use fp_scoring::read_line;
 
-/// Whole lines of a file: those that end.
+/// Iterates over the complete lines of a file, those with a line end.
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
     buffer: Vec<u8>,
     number: usize,
-    /// Bytes of the whole lines so far.
+    /// Bytes of the complete lines read so far.
     pub(crate) whole: u64,
 }
 
@@ -46,7 +46,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// Cuts off what follows the last line's end.
+/// Truncates the file after the last line end.
 pub(crate) fn drop_torn_line(file: &mut File) -> std::io::Result<()> {
     let mut lines = Lines::new(&mut *file);
     while lines.next()?.is_some() {}

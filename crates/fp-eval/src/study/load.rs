@@ -1,4 +1,4 @@
-//! How a configuration's model is loaded.
+//! Options for loading a configuration's model.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use super::config::{Precision, StudyConfig};
 use super::error::StudyError;
 use super::spec::Products;
 
-/// The number format that a model computes in, and bytes of one of its keys or values.
+/// The number format in which a model computes, and the bytes of one key or value.
 pub(crate) fn number_format(load: &LoadOptions, config: &ModelConfig) -> (String, usize) {
     let dtype = match (load.device.is_cpu(), load.dtype) {
         (true, Some(dtype)) if load.activations == CpuFormat::Bf16 => {
             format!("{} with sums in f32", dtype.as_str())
         }
-        // On the CPU weights are rounded to the format, and computed with in 32 bits.
+        // On the CPU weights are rounded to the format, but computed with in 32 bits.
         (true, Some(dtype)) => format!("f32 rounded to {}", dtype.as_str()),
         (true, None) => "f32".to_owned(),
         (false, Some(dtype)) => dtype.as_str().to_owned(),
@@ -34,7 +34,7 @@ pub(crate) fn number_format(load: &LoadOptions, config: &ModelConfig) -> (String
     (dtype, bytes)
 }
 
-/// How a configuration's model is loaded.
+/// Options for loading a configuration's model.
 pub(crate) fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyError> {
     Ok(LoadOptions {
         device: device(&config.device)?,
@@ -50,7 +50,7 @@ pub(crate) fn load_options(config: &StudyConfig) -> Result<LoadOptions, StudyErr
     })
 }
 
-/// How a model's products are rounded on this machine; none on a GPU.
+/// How a model's products are rounded on this machine; `None` on a GPU.
 pub(crate) fn products(load: &LoadOptions) -> Option<Products> {
     load.device.is_cpu().then(|| {
         let rows_in_bf16 = load.activations == CpuFormat::Bf16;

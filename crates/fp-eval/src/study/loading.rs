@@ -1,4 +1,4 @@
-//! What is loaded ahead of the workers: images decoded, questions tokenised.
+//! Loading ahead of the workers: images are decoded, questions tokenised.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,16 +9,14 @@ use super::inputs::EncodedImage;
 use super::prefetch_queue::PrefetchQueue;
 use super::prepare::Prepared;
 
-/// What is to be loaded: samples on one image, and the image; a text-only question; nothing
-/// where there is no sample.
+/// What to load: samples with their image, a text-only question, or nothing if there is no sample.
 enum Begun<'a> {
     Nothing,
     Image(Vec<Placed<'a>>, EncodedImage<'a>),
     Text(Placed<'a>),
 }
 
-/// Images with questions that are still to be answered, put together until there
-/// are enough questions for a batch.
+/// Groups images with unanswered questions into jobs with enough questions for a batch.
 pub(super) fn jobs(
     groups: Vec<Vec<usize>>,
     num_done: usize,
@@ -50,15 +48,14 @@ pub(super) fn jobs(
     jobs
 }
 
-/// Loads images with their questions.
+/// Loads images and their questions.
 #[derive(Debug)]
 pub(super) struct Loader<'a> {
     prepared: &'a Prepared,
     jobs: &'a [Vec<Vec<usize>>],
     needs_text_alone: bool,
-    /// Held from choosing an image until what lies inside another file is read: a
-    /// Parquet file gives its rows one after the other, and going back costs a whole
-    /// group of them.
+    /// Held from choosing an image until it has been read if it is inside another file: a Parquet
+    /// file is read row by row, and going back means reading a whole row group again.
     turn: Mutex<()>,
 }
 
@@ -73,7 +70,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Loads images until there are none; an image of the jobs without any sample is none.
+    /// Loads images until none are left; an image without samples is handed in as `None`.
     pub(super) fn run(&self, queue: &PrefetchQueue<Option<Loaded<'a>>>) {
         let _guard = queue.stop_on_panic();
         while let Some((at, begun)) = self.begin(queue) {
@@ -96,7 +93,7 @@ impl<'a> Loader<'a> {
         let placed: Vec<Placed<'a>> = group.filter_map(|&index| self.placed(index)).collect();
         let begun = match placed.first() {
             None => Begun::Nothing,
-            // Each is a group of its own.
+            // Each text-only question is a group of its own.
             Some(first) if first.sample.is_text_only() => Begun::Text(*first),
             Some(first) => {
                 let encoded = EncodedImage::new(&first.sample.image);
@@ -106,7 +103,7 @@ impl<'a> Loader<'a> {
         Some(((job, image), begun))
     }
 
-    /// The image that samples share, with their questions.
+    /// Loads the image that samples share, with their questions.
     fn load(&self, placed: &[Placed<'a>], encoded: EncodedImage<'_>) -> ImageJob<'a> {
         let questions = placed.iter().map(|&placed| Question {
             placed,
@@ -143,7 +140,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// The sample at a position over all datasets.
+    /// The sample with this index over all datasets.
     fn placed(&self, index: usize) -> Option<Placed<'a>> {
         let prepared: &'a Prepared = self.prepared;
         let specs = prepared.spec.datasets.iter();

@@ -1,43 +1,43 @@
-//! How much of a study fits into memory at once.
+//! How much of a study fits into memory at one time.
 
 use fp_model::{LlavaModel, ModelConfig, ModelError};
 use fp_scoring::TokenLayout;
 
-/// Where a machine doesn't say what it has.
+/// Free bytes assumed if the machine doesn't state them.
 const UNKNOWN_AVAILABLE: u64 = 2 << 30;
 
-/// Rows that run through the layers together at most: enough to fill the machine.
-/// More only spread the activations over slower memory.
+/// Largest number of rows that run through the layers together: enough to use the machine fully.
+/// More rows would only spread the activations over slower memory.
 const MOST_ROWS: usize = 4096;
 
-/// Half of the memory that is free now, where the model is: the machine's, or the GPU's.
+/// Half of the free memory where the model is: the machine's, or the GPU's.
 pub(crate) fn default_limit(model: &LlavaModel) -> Result<u64, ModelError> {
     let free = fp_model::free_gpu_memory(model.device())?.or_else(available);
     Ok(free.unwrap_or(UNKNOWN_AVAILABLE) / 2)
 }
 
-/// Bytes that programs can still take, as Linux says it, but for the pages of mapped files
-/// that this process reads again and again: its weights. Linux counts those as free.
+/// Bytes available to programs according to Linux, without the mapped pages that this process reads
+/// again and again (its weights), which Linux counts as available.
 fn available() -> Option<u64> {
     let free = proc_value("/proc/meminfo", "MemAvailable:")?;
     let mapped = proc_value("/proc/self/status", "RssFile:").unwrap_or(0);
     Some(free.saturating_sub(mapped))
 }
 
-/// The most memory that this process had at any time, in bytes.
+/// Peak resident memory of this process so far, in bytes.
 pub(crate) fn peak() -> Option<u64> {
     proc_value("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes of this process that are in memory now.
+/// Resident memory of this process now, in bytes.
 pub(crate) fn resident() -> Option<u64> {
     proc_value("/proc/self/status", "VmRSS:")
 }
 
-/// What is written to in order to reset [`peak`].
+/// The file to write to in order to reset [`peak`].
 pub(crate) const RESET_FILE: &str = "/proc/self/clear_refs";
 
-/// Sets [`peak`] back to what is in memory now.
+/// Resets [`peak`] to the current resident memory.
 pub(crate) fn reset_peak() -> std::io::Result<()> {
     // Linux: 5 resets the high-water mark of the resident set.
     std::fs::write(RESET_FILE, "5")
@@ -47,31 +47,31 @@ fn proc_value(path: &str, key: &str) -> Option<u64> {
     kib_value(&std::fs::read_to_string(path).ok()?, key)
 }
 
-/// A figure of a file under `/proc` by its `key`; Linux counts in KiB there.
+/// Value of `key` in a file under `/proc` that states it in KiB, in bytes.
 pub(super) fn kib_value(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// What a worker may hold at once.
+/// Limits on what a worker may hold at one time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemoryPlan {
     bytes: u64,
     num_layers: u64,
-    /// Layers of the deepest prefix that a question holds on to.
+    /// Number of layers of the deepest prefix that a question holds.
     depth: u64,
-    /// Keys and values of one token in one layer.
+    /// Bytes of the keys and values of one token in one layer.
     kv_bytes: u64,
     hidden_bytes: u64,
-    /// Activations of one row while it runs through a layer.
+    /// Bytes of the activations of one row while it runs through a layer.
     activation_bytes: u64,
     logits_bytes: u64,
     max_new_tokens: u64,
 }
 
 impl MemoryPlan {
-    /// For a worker that may take `bytes` beside the weights.
+    /// A plan for a worker that may use `bytes` besides the weights.
     pub(crate) fn new(
         bytes: u64,
         config: &ModelConfig,
@@ -93,8 +93,8 @@ impl MemoryPlan {
         plan.with_activation_bytes(config, bytes_per_value)
     }
 
-    /// With hidden states and activations of so many bytes a value, where the cache's values
-    /// take others.
+    /// The same with `bytes` per value of hidden states and activations, if they differ from those
+    /// of the cache's values.
     #[must_use]
     pub(crate) fn with_activation_bytes(self, config: &ModelConfig, bytes: usize) -> MemoryPlan {
         let [hidden, inner] = [config.text.hidden_size, config.text.intermediate_size]
@@ -102,13 +102,13 @@ impl MemoryPlan {
         let projected = 2 * config.text.kv_bytes_per_token(bytes) as u64;
         MemoryPlan {
             hidden_bytes: hidden,
-            // Input, norm, projections with their copies, attention's output, gate and up.
+            // Input, norm, projections with their copies, attention output, gate and up.
             activation_bytes: 6 * hidden + 3 * inner + projected,
             ..self
         }
     }
 
-    /// Questions whose prefixes may be held at once; half of the memory is theirs.
+    /// Number of questions whose prefixes may be held at one time, in half of the memory.
     pub(crate) fn questions(&self, layout: &TokenLayout) -> usize {
         let tokens = layout.sequence_len() as u64;
         let prefix = tokens * (self.depth * self.kv_bytes + 2 * self.hidden_bytes);
@@ -117,23 +117,24 @@ impl MemoryPlan {
             .max(1)
     }
 
-    /// L.
+    /// L, the number of layers.
     pub(crate) fn num_layers(&self) -> usize {
         usize::try_from(self.num_layers).unwrap_or(usize::MAX)
     }
 
-    /// Bytes of a prefix of `len` tokens that went on by `layers`.
+    /// Bytes of a prefix of `len` tokens that has advanced by `layers` layers.
     pub(crate) fn node_bytes(&self, len: usize, layers: usize) -> u64 {
         len as u64 * (layers as u64 * self.kv_bytes + 2 * self.hidden_bytes)
     }
 
-    /// Whether prefixes that went on take so much that what waits should be run.
+    /// Whether advanced prefixes hold so much memory that the waiting runs should be executed.
     pub(crate) fn is_held_too_much(&self, held: u64) -> bool {
         held > self.bytes / 4
     }
 
-    /// Splits sequences of which so many rows run through `layers` into batches that fit into
-    /// the other half, each of at least one; ends of the batches.
+    /// Divides sequences with `lens` rows each, to run through `layers` layers, into batches that
+    /// fit the other half of the memory, each with at least one sequence; returns the ends of the
+    /// batches.
     pub(crate) fn batches(&self, lens: &[usize], layers: usize) -> Vec<usize> {
         let (mut ends, mut bytes, mut rows) = (Vec::new(), 0, 0);
         for (index, &len) in lens.iter().enumerate() {
@@ -152,7 +153,7 @@ impl MemoryPlan {
         ends
     }
 
-    /// Bytes of one whole sequence of `len` tokens while it is prefilled and decoded.
+    /// Bytes for one whole sequence of `len` tokens while it is prefilled and decoded.
     pub(crate) fn sequence_bytes(&self, len: usize) -> u64 {
         let len = len as u64;
         let cached = self.num_layers * (len + self.max_new_tokens);
@@ -191,7 +192,7 @@ mod tests {
         let plan = MemoryPlan::new(0, &config, 4, 2, 0);
         let more = plan.sequence_bytes(11) - plan.sequence_bytes(10);
         let cached = more - plan.activation_bytes;
-        // 4 layers × K and V × 4 heads × 8 wide × 4 bytes.
+        // 4 layers × keys and values × 4 heads × width 8 × 4 bytes.
         assert_eq!(cached, 4 * 2 * 4 * 8 * 4);
     }
 

@@ -1,4 +1,4 @@
-//! Putting the shards of a run together.
+//! Merging the shards of a run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -10,25 +10,25 @@ use super::records::{Counted, Records, RecordsWriter, Stored, count_records};
 use super::spec::{FORMAT, RunSpec};
 use super::static_heads::{STATIC_HEADS_FILE, StaticHeads};
 
-/// Where a record lies.
+/// Location of a record.
 #[derive(Debug, Clone, Copy)]
 struct RecordPosition {
     shard: usize,
-    /// Of the shard's records.
+    /// Index of the part within the shard's records.
     part: usize,
     place: usize,
 }
 
-/// Parts of shards that are held at once: of each shard the one that is read.
+/// Largest number of parts held at one time, enough for one part each of as many shards.
 const MOST_HELD: usize = 256;
 
-/// Puts shards of one run together in a new folder, which then holds what the run
-/// without shards holds, whatever the order of the shards. Samples that are in
-/// several shards have to be the same in each. Returns the number of samples.
+/// Merges shards of one run into a new folder, whose content then equals that of the run without
+/// shards, for any order of the shards. Samples that are in several shards must be equal in all of
+/// them. Returns the number of samples.
 ///
 /// # Errors
-/// Shards of different runs, samples that differ or are in none of them, a damaged
-/// line, a folder that isn't new.
+/// Shards of different runs, samples that differ or are missing, a damaged line, a folder that
+/// isn't new.
 pub fn merge(output: &Path, shards: &[PathBuf]) -> Result<usize, StudyError> {
     let specs = shards
         .iter()
@@ -107,8 +107,8 @@ fn check_same(
     Ok(())
 }
 
-/// Refuses shards whose images were assigned by different rules: together they would lack
-/// samples, or have them twice.
+/// Refuses shards whose images were assigned by different rules: together they would lack samples
+/// or have them twice.
 fn check_sharing(specs: &[RunSpec], shards: &[PathBuf]) -> Result<(), StudyError> {
     let rule = |spec: &RunSpec| spec.shard_plan.map(|plan| (plan.rule, plan.total_cost));
     let mut shards = specs
@@ -130,7 +130,7 @@ fn check_sharing(specs: &[RunSpec], shards: &[PathBuf]) -> Result<(), StudyError
     }
 }
 
-/// Shards that are missing or aren't finished, in words.
+/// Shards that are missing or unfinished, in words.
 fn holes(specs: &[RunSpec], shards: &[PathBuf]) -> Result<Vec<String>, StudyError> {
     let mut holes = Vec::new();
     let count = specs
@@ -170,7 +170,7 @@ struct Reader<'a> {
     shards: &'a [PathBuf],
     specs: &'a [RunSpec],
     records: Vec<Records>,
-    /// Parts that were read, by shard and part, and when each was last looked at.
+    /// Parts that were read, by shard and part, each with the time of its last use.
     held: BTreeMap<(usize, usize), (u64, Vec<Stored>)>,
     looks: u64,
 }
@@ -209,24 +209,24 @@ impl Reader<'_> {
         part.get(place.place).ok_or_else(missing)
     }
 
-    /// Where each sample's record lies, and the order in which one run records them.
+    /// The location of each sample's record, and the order in which a single run records them.
     ///
-    /// A shard holds whole images, images in order, so a sample's place in the
-    /// whole follows from its image's first sample, which every record of the image
-    /// comes right behind.
+    /// A shard holds whole images in order. So a sample's place in the whole run follows from its
+    /// image's first sample, which is followed by the image's other records.
     fn places(&mut self) -> Result<(HashMap<usize, RecordPosition>, Vec<usize>), StudyError> {
         let mut places: HashMap<usize, RecordPosition> = HashMap::new();
         let mut images: HashMap<(usize, String), Vec<usize>> = HashMap::new();
         for shard in 0..self.shards.len() {
             for part in 0..self.records[shard].num_parts() {
-                // Each is held against the run before anything is made of it.
+                // Each part is checked against the run before it is used.
                 let records = self.records[shard].part(&self.specs[shard], part)?;
                 for (place, record) in records.into_iter().enumerate() {
                     let place = RecordPosition { shard, part, place };
                     let Some(other) = places.get(&record.index).copied() else {
                         places.insert(record.index, place);
                         let image = match record.image.as_str() {
-                            // A text-only question shares nothing; no path begins like this.
+                            // A text-only question is a group of its own; no path begins with this
+                            // character.
                             "" => format!("\0{}", record.index),
                             _ => record.image,
                         };
@@ -263,7 +263,7 @@ fn start(output: &Path) -> Result<(), StudyError> {
     }
 }
 
-/// The heads of static variants, which every shard has ranked alike.
+/// Merges the heads of static variants, which must be equal in all shards.
 fn merge_static_heads(output: &Path, shards: &[PathBuf]) -> Result<(), StudyError> {
     let mut known: Option<(&PathBuf, StaticHeads)> = None;
     for shard in shards {
@@ -285,7 +285,7 @@ fn merge_static_heads(output: &Path, shards: &[PathBuf]) -> Result<(), StudyErro
     known.map_or(Ok(()), |(_, heads)| heads.write(output))
 }
 
-/// Timings one after the other; shards without any have none.
+/// Concatenates the timings of the shards that have them.
 fn merge_timings(output: &Path, shards: &[PathBuf]) -> Result<(), StudyError> {
     let path = output.join(TIMINGS_FILE);
     let mut all = Vec::new();

@@ -1,9 +1,9 @@
-//! How a cell's image tokens are chosen, as grids and records name it.
+//! Methods of cells, in the form used by grids and records.
 
 use fp_scoring::{HeadStrategy, QueryStrategy};
 use serde::{Deserialize, Serialize};
 
-/// How a cell's image tokens are chosen.
+/// How a cell's image tokens are selected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Flat", into = "Flat")]
 pub enum Method {
@@ -11,34 +11,34 @@ pub enum Method {
     Strategy {
         /// Scores the heads.
         head_strategy: HeadStrategy,
-        /// Chooses the rows.
+        /// Selects the query rows.
         query_strategy: QueryStrategy,
-        /// h.
+        /// h, the number of top-scoring heads to average.
         num_selected_heads: usize,
     },
-    /// By the heads that a head strategy ranks highest by their mean score on the selection
-    /// half, the same heads for every sample.
+    /// By the heads with the highest mean score by a head strategy on the selection half; the same
+    /// heads for every sample.
     Static {
         /// Scores the heads.
         head_strategy: HeadStrategy,
-        /// Chooses the rows.
+        /// Selects the query rows.
         query_strategy: QueryStrategy,
-        /// h.
+        /// h, the number of top-scoring heads to average.
         num_selected_heads: usize,
     },
-    /// By a method of the registry, see [`fp_scoring::MethodRegistry`].
+    /// By a method of the registry; see [`fp_scoring::MethodRegistry`].
     Named {
-        /// Its name.
+        /// The method's name.
         name: String,
-        /// Where attention is read from, of methods that read a query strategy's rows.
+        /// The query strategy, for methods that read attention by one.
         query_strategy: Option<QueryStrategy>,
-        /// The seed, of methods that draw by chance; each sample draws from its own
-        /// stream under it.
+        /// The seed, for methods with random choices; each sample gets a generator of its own
+        /// derived from it.
         seed: Option<u64>,
     },
 }
 
-/// As it is written: one object with what applies.
+/// The serialised form: one object with the fields that apply.
 #[derive(Serialize, Deserialize)]
 struct Flat {
     method: String,
@@ -52,9 +52,9 @@ struct Flat {
     seed: Option<u64>,
 }
 
-/// The method of cells that a head strategy and a query strategy choose in.
+/// Value of `method` for cells with a head strategy and a query strategy.
 const STRATEGY: &str = "strategy";
-/// The method of their static variants.
+/// Value of `method` for their static variants.
 const STATIC: &str = "static";
 
 impl From<Method> for Flat {
@@ -129,7 +129,7 @@ impl From<Flat> for Method {
 }
 
 impl Method {
-    /// A method of the registry that needs no more than its name.
+    /// A method of the registry without further parameters.
     pub fn named(name: &str) -> Method {
         Method::Named {
             name: name.to_owned(),
@@ -138,7 +138,7 @@ impl Method {
         }
     }
 
-    /// The name in the registry; none for strategies.
+    /// The name in the registry; `None` for strategies.
     pub fn name(&self) -> Option<&str> {
         match self {
             Method::Strategy { .. } | Method::Static { .. } => None,
@@ -146,12 +146,12 @@ impl Method {
         }
     }
 
-    /// Whether it is the registry's method of this name.
+    /// Whether it is the registry's method with this name.
     pub fn is(&self, name: &str) -> bool {
         self.name() == Some(name)
     }
 
-    /// Where attention is read from; none for methods that don't say.
+    /// The query strategy; `None` for methods without one.
     pub fn query_strategy(&self) -> Option<QueryStrategy> {
         match self {
             Method::Strategy { query_strategy, .. } | Method::Static { query_strategy, .. } => {
@@ -161,12 +161,12 @@ impl Method {
         }
     }
 
-    /// Whether it is a head strategy and a query strategy, what studies A and B vary.
+    /// Whether it consists of a head strategy and a query strategy, which studies A and B vary.
     pub fn is_studied(&self) -> bool {
         matches!(self, Method::Strategy { .. })
     }
 
-    /// h, of cells that select heads.
+    /// h, for cells that select heads.
     pub fn num_selected_heads(&self) -> Option<usize> {
         match self {
             Method::Strategy {

@@ -1,14 +1,13 @@
-//! Studies: which strategies are compared on which data, run and recorded.
+//! Studies: comparing strategies on datasets, and recording the results.
 //!
-//! A [`StudyConfig`] says what is asked. With a model's shape it becomes a
-//! [`Grid`] of cells; [`run()`] answers every sample under every cell and appends
-//! one [`SampleRecord`] per sample to a run folder, from which every table and
-//! test is derived.
+//! A [`StudyConfig`] describes a study. With a model's shape it becomes a [`Grid`] of cells;
+//! [`run()`] answers every sample under every cell and appends one [`SampleRecord`] per sample to a
+//! run folder, from which every table and test is derived.
 //!
-//! Who owns what: `prepare` reads data and model, `order` decides in which order
-//! samples come, `run` goes from first to last, `answering` has the threads, `loading`
-//! gives them images ahead of time, `engine` answers, `choose` lets cells choose their
-//! tokens, `answers` makes records, `folder` writes them.
+//! Modules: `prepare` reads data and model, `order` determines the order of samples, `run` runs a
+//! study from start to end, `answering` has the threads, `loading` loads images ahead of time,
+//! `engine` answers, `choose` selects the cells' tokens, `answers` makes records, `folder` writes
+//! them.
 
 mod answering;
 mod answers;

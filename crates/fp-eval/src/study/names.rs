@@ -1,4 +1,4 @@
-//! From the names in a configuration to the folders that they stand for.
+//! Resolving names in a configuration to folders.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use fp_model::OpenedCheckpoint;
 use super::config::StudyConfig;
 use super::error::StudyError;
 
-/// The name that stands for what is shipped.
+/// The name of the shipped model and benchmark.
 pub(crate) const EMBEDDED: &str = "embedded";
 
-/// Folder of the model that a configuration names.
+/// Folder of the model named in a configuration.
 ///
 /// # Errors
-/// As [`model_folder`].
+/// Those of [`model_folder`].
 pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
     model_folder(Path::new(&config.model))
 }
@@ -22,7 +22,7 @@ pub fn model_dir(config: &StudyConfig) -> Result<PathBuf, StudyError> {
 /// Folder of a model by its name: a folder, or `embedded` for the shipped model.
 ///
 /// # Errors
-/// The shipped model is named and isn't there.
+/// The shipped model is named but doesn't exist.
 pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
     Ok(if is_embedded(name) {
         embedded::model_dir()?
@@ -31,8 +31,8 @@ pub fn model_folder(name: &Path) -> Result<PathBuf, StudyError> {
     })
 }
 
-/// What in the files of a configuration's model contradicts it and isn't followed, in
-/// words; nothing of a model that can't be opened, which running it says.
+/// Values in the files of a configuration's model that contradict it and are ignored, in words;
+/// empty if the model can't be opened, which running it reports.
 pub fn model_notes(config: &StudyConfig) -> Vec<String> {
     let tower = config.vision_tower.as_deref().map(Path::new);
     let opened = model_dir(config)
@@ -41,16 +41,16 @@ pub fn model_notes(config: &StudyConfig) -> Vec<String> {
     opened.map(|opened| opened.notes()).unwrap_or_default()
 }
 
-/// Whether a model's name stands for the shipped one.
+/// Whether a model's name means the shipped one.
 pub fn is_embedded(name: &Path) -> bool {
     name.as_os_str() == EMBEDDED
 }
 
-/// What a dataset is opened by, from the name that a configuration has for it: a
-/// folder, or a folder and a part of it, `FOLDER:SPLIT`.
+/// The selector that opens a dataset by its name in a configuration: a folder, or a folder and a
+/// split, `FOLDER:SPLIT`.
 ///
 /// # Errors
-/// A shipped dataset is named and isn't there.
+/// A shipped dataset is named but doesn't exist.
 pub fn dataset_selector(name: &str) -> Result<String, StudyError> {
     Ok(match name.split_once(':') {
         Some((EMBEDDED, split)) => embedded::benchmark_dir(split)?.display().to_string(),

@@ -1,4 +1,4 @@
-//! What a model and one question take of a GPU's memory, before weights are read.
+//! GPU memory that a model and one question need, estimated before weights are read.
 
 use std::fmt;
 
@@ -7,26 +7,27 @@ use fp_model::{ModelConfig, ModelError};
 
 use super::memory::MemoryPlan;
 
-/// Beside the model and what is computed: cuBLAS's workspace (32 MiB on Hopper), that of
-/// attention (64 MiB at most), and what allocations leave unused between them.
+/// Bytes besides the model and its computations: cuBLAS's workspace (32 MiB on Hopper), that of
+/// attention (at most 64 MiB), and fragmentation.
 const RESERVED: u64 = 512 << 20;
-/// Prompt and question, where they aren't known yet: LLaVA's take 62 and about 20 tokens.
+/// Assumed tokens of prompt and question if they aren't known yet: LLaVA's have 62 and about 20.
 const NUM_TEXT: usize = 256;
 
-/// What a model and one question take at least, in bytes.
+/// Minimum memory for a model and one question, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryNeeds {
     /// The model's weights.
     pub weights: u64,
-    /// One question: its prefix, and one sequence of all its tokens to its last answer.
+    /// One question: its prefix, and one sequence of all its tokens up to the last one of the
+    /// answer.
     pub question: u64,
-    /// What libraries and kernels take beside.
+    /// Further memory for libraries and kernels.
     pub reserved: u64,
     /// The number format of the weights.
     pub dtype: String,
 }
 
-/// A model that doesn't fit a GPU's memory.
+/// The model doesn't fit into a GPU's memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model doesn't fit `{device}`: {needs} are {} in all, and {} are free; use a GPU with \
@@ -36,15 +37,15 @@ pub struct MemoryNeeds {
 pub struct DoesNotFit {
     /// The GPU.
     pub device: String,
-    /// What is needed.
+    /// The required memory.
     pub needs: MemoryNeeds,
-    /// Bytes that are free there.
+    /// Free bytes of the GPU.
     pub free: u64,
 }
 
 impl MemoryNeeds {
-    /// Of `config` in `dtype`, pruned after layer `depth` at the latest, for answers of so
-    /// many tokens to questions of `num_tokens` tokens, the image's among them.
+    /// Needs of `config` in `dtype`, pruned after layer `depth` at the latest, for questions of
+    /// `num_tokens` tokens, those of the image included, and answers of `max_new_tokens`.
     pub(crate) fn new(
         config: &ModelConfig,
         (dtype, bytes_per_value): (&str, usize),
@@ -61,16 +62,16 @@ impl MemoryNeeds {
         }
     }
 
-    /// All of it.
+    /// The total, in bytes.
     pub fn total(&self) -> u64 {
         self.weights + self.question + self.reserved
     }
 
-    /// Checks them against what is free on `device`; nothing on the CPU, whose memory the
-    /// system can extend. Gives what is free.
+    /// Checks the needs against the free memory of `device` and returns that; skipped on the CPU,
+    /// whose memory the system can extend.
     ///
     /// # Errors
-    /// Too little memory, or a GPU that doesn't say what it has.
+    /// Too little memory, or a GPU that doesn't report its memory.
     pub(crate) fn check(
         &self,
         device: &Device,
@@ -94,7 +95,7 @@ impl MemoryNeeds {
         })
     }
 
-    /// What else would make it fit.
+    /// Another number format that would need less memory.
     fn smaller_format(&self) -> &'static str {
         match self.dtype.as_str() {
             "f32" | "float32" => ", f16 or bf16 instead of f32 (dtype)",
@@ -117,7 +118,7 @@ impl fmt::Display for MemoryNeeds {
     }
 }
 
-/// Tokens of a question of which the text isn't known: as many as one image gives at most.
+/// Number of tokens of a question with unknown text on an image of `num_image_tokens` tokens.
 pub(crate) fn most_tokens(num_image_tokens: usize) -> usize {
     num_image_tokens + NUM_TEXT
 }
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     const GB: u64 = 1_000_000_000;
-    /// The context and the driver take this before anything is allocated.
+    /// The context and the driver allocate this first.
     const CONTEXT: u64 = 600 << 20;
 
     fn needs(preset: Preset, dtype: &str, bytes: usize) -> MemoryNeeds {
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_real_models() {
-        // What the classes of transformers 5.24 have in these shapes.
+        // Numbers of weights of the classes in transformers 5.24 with these shapes.
         for (preset, real) in [
             (Preset::Llava15With7b, 7_063_427_072_u64),
             (Preset::Llava15With13b, 13_351_494_656),
@@ -171,8 +172,8 @@ mod tests {
         assert!(crops.fits("cuda", 24 * GB - CONTEXT).is_ok(), "{crops}");
     }
 
-    /// The full grid of study A: 9 strategies, 3 budgets, 3 head counts and 10 controls, all
-    /// branches of one question in batches that half of what is left holds.
+    /// The full grid of study A: 9 strategies, 3 budgets, 3 head counts and 10 controls. All
+    /// branches of one question run in batches that fit half of the remaining memory.
     #[test]
     fn the_full_grid_stays_within_what_is_left() {
         for (preset, memory) in [
@@ -182,7 +183,7 @@ mod tests {
             let config = preset.config();
             let needs = needs(preset, "bf16", 2);
             let left = memory - CONTEXT - needs.weights - needs.reserved;
-            // As `default_limit` has it once weights are there.
+            // As in `default_limit` after weights are loaded.
             let plan = MemoryPlan::new((left + needs.reserved) / 2, &config, 2, 2, 32);
             let text = 62;
             let mut lens = Vec::new();

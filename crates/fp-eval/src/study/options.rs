@@ -1,4 +1,4 @@
-//! How a study is run.
+//! Options for running a study.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,47 +13,43 @@ use super::needs::MemoryNeeds;
 use super::order::Shard;
 use super::spec::{Invocation, RunSpec};
 
-/// How a study is run; nothing of it changes what comes out.
+/// Options for running a study; none of them changes the results.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The run's folder: new, empty, or of a run to resume.
     pub output: PathBuf,
     /// Compute threads.
     pub threads: usize,
-    /// Image-loading threads; as many as compute threads by default.
+    /// Image-loading threads; by default the same number as `threads`.
     pub loaders: Option<usize>,
-    /// Questions that a worker answers together at most.
+    /// Largest number of questions that a worker answers together.
     pub batch_size: usize,
-    /// How cells are run.
+    /// The engine that runs cells.
     pub engine: Engine,
-    /// Memory limit in bytes, excluding weights; half of what is free by default.
+    /// Memory limit in bytes, excluding weights; half of the free memory by default.
     pub memory_limit: Option<u64>,
-    /// The methods that are known by name; what is registered here can be named in
-    /// configurations.
+    /// The methods that configurations can name; further ones can be registered.
     pub methods: Arc<MethodRegistry>,
-    /// Only this shard of the run.
+    /// The shard to run; `None` for the whole run.
     pub shard: Option<Shard>,
-    /// Resume though configuration, data or weights differ from those at the start.
+    /// Whether to resume even if configuration, data or weights differ from those at the start.
     pub accept_changes: bool,
-    /// Once this is set, the run stops before its next answer; jobs that aren't finished
-    /// are not recorded.
+    /// When set, the run stops before its next answer; unfinished jobs are not recorded.
     pub stop: Arc<AtomicBool>,
-    /// Once this is set, the jobs at hand are finished and recorded, and no other is begun.
+    /// When set, current jobs are finished and recorded, and no further ones are started.
     pub wind_down: Arc<AtomicBool>,
-    /// What is noted of how the run was started.
+    /// How the run was started, for its records.
     pub invocation: Invocation,
-    /// Called once, when it is known what the run is of and before anything is run.
+    /// Called once, when the run's specification is known and before anything is run.
     pub started: fn(&RunSpec),
-    /// Called on a GPU before weights are read, with what they take at least and what is
-    /// free there.
+    /// Called on a GPU before weights are read, with the minimum needs and the free bytes.
     pub planned: fn(&MemoryNeeds, u64),
-    /// Called on the CPU before weights are read, with what one question will have resident
-    /// at its peak.
+    /// Called on the CPU before weights are read, with the predicted peak memory of one question.
     pub predicted: fn(&ResidentMemory),
 }
 
 impl RunOptions {
-    /// All threads of the machine, sixteen questions at a time, the shared engine.
+    /// Options with all threads of the machine, sixteen questions at a time, and the shared engine.
     pub fn new(output: impl Into<PathBuf>) -> RunOptions {
         RunOptions {
             output: output.into(),
@@ -74,13 +70,13 @@ impl RunOptions {
         }
     }
 
-    /// Image-loading threads. Those that find enough loaded do nothing, so there
-    /// may well be more than it takes.
+    /// Number of image-loading threads. Surplus threads stay idle, so more than necessary do no
+    /// harm.
     pub(super) fn num_loaders(&self) -> usize {
         self.loaders.unwrap_or(self.threads)
     }
 
-    /// Whether no other job is to be begun.
+    /// Whether no further jobs are to be started.
     pub(super) fn is_ending(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.wind_down.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! The order in which samples are run and recorded: image by image, so that the
-//! image's work is done once, each image where its first sample stands.
+//! The order in which samples are run and recorded: image by image, so that the image's work is
+//! done once. Images are in the order of their first samples.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
-    /// Which shard, counted from 1.
+    /// Number of the shard, counted from 1.
     pub index: usize,
-    /// How many shards.
+    /// Number of shards.
     pub count: usize,
 }
 
@@ -45,8 +45,8 @@ impl FromStr for Shard {
     }
 }
 
-/// Samples by image, a text-only one by itself: indices over all datasets, in the order of
-/// running.
+/// Samples grouped by image, each text-only one in a group of its own: indices over all datasets,
+/// in the order of running.
 pub(crate) fn image_groups(datasets: &[&[Sample]]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut first = 0;

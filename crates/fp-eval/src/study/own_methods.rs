@@ -1,4 +1,4 @@
-//! The methods that a configuration makes itself: of fixed heads, and of files.
+//! Methods that a configuration itself defines: with settings, with fixed heads, and from files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::config::StudyConfig;
 use super::selection_file::SelectionFile;
 use super::spec::RunSpec;
 
-/// The methods that a configuration can name: those of a registry, one per list of fixed
-/// heads and one per file of selections.
+/// The methods that a configuration can name: those of a registry, and those that it defines
+/// itself.
 #[derive(Debug)]
 pub(crate) struct OwnMethods {
     pub(crate) registry: MethodRegistry,
     pub(crate) selections: Vec<Arc<SelectionFile>>,
-    /// What is wrong with others, each with its place in the configuration.
+    /// Problems with methods that couldn't be made, each with its place in the configuration.
     pub(crate) problems: Vec<(String, String)>,
 }
 
@@ -65,9 +65,9 @@ impl OwnMethods {
     }
 }
 
-/// The methods that a configuration can name: those of `registry`, and those that it makes
-/// itself of settings, fixed heads and files of selections. Beside them what is wrong with
-/// the latter, each with its place in the configuration.
+/// The methods that a configuration can name: those of `registry`, and those that it defines itself
+/// by settings, fixed heads and files of selections; also the problems with the latter, each with
+/// its place in the configuration.
 pub fn methods_of(
     config: &StudyConfig,
     registry: &MethodRegistry,
@@ -76,9 +76,9 @@ pub fn methods_of(
     (own.registry, own.problems)
 }
 
-/// The plan of each cell of a run for an image of N tokens, on one `grid` where they lie on
-/// one, by the methods that come with this program and those that its configuration makes
-/// itself. Cells whose methods another program registered have the reason why there is none.
+/// The plan of each cell of a run for an image of N tokens, on `grid` if they have a single one,
+/// with this program's methods and those that the configuration itself defines. Cells whose methods
+/// another program registered have an error instead of a plan.
 pub(crate) fn plans_of_run(
     spec: &RunSpec,
     num_image_tokens: usize,

@@ -1,26 +1,26 @@
-//! What a run of the model sees of an image: its way through the stages of a method.
+//! The image tokens that a run of the model processes: the path through a method's stages.
 
 use std::sync::Arc;
 
 use fp_scoring::{ImageInput, KeptTokens, PositionRule, Site, TokenSelection};
 
-/// What of the image a run of the model sees.
+/// The part of the image that a run of the model processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum VisualInput {
-    /// All of it.
+    /// The whole image.
     All,
-    /// What some stages let through.
+    /// What the stages of a path keep.
     Path(Arc<Path>),
-    /// The image was never there.
+    /// No image from the beginning.
     NoImage,
 }
 
-/// A way through stages. Equal paths are equal runs: they share whatever is run.
+/// A path through stages. Equal paths are equal runs and share all work.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
     pub(crate) input: ImageInput,
     pub(crate) positions: PositionRule,
-    /// At least one.
+    /// The stages in order, at least one.
     pub(crate) stages: Vec<PathStage>,
 }
 
@@ -28,15 +28,15 @@ pub(crate) struct Path {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PathStage {
     pub(crate) site: Site,
-    /// Of the tokens that entered the stage.
+    /// By index among the tokens that entered the stage.
     pub(crate) selection: TokenSelection,
-    /// Which of the N image tokens each of those that are kept stands for.
+    /// For each kept token, its index among the N image tokens.
     pub(crate) places: Arc<[usize]>,
 }
 
 impl VisualInput {
-    /// What stages let through of N tokens. A stage beside others that lets everything
-    /// through is none.
+    /// The visual input after stages that select among N tokens. Stages that keep all tokens are
+    /// omitted if there are others.
     pub(crate) fn new(
         input: ImageInput,
         positions: PositionRule,
@@ -59,7 +59,7 @@ impl VisualInput {
         let mut flags = is_idle.into_iter();
         stages.retain(|_| {
             let is_idle = flags.next().unwrap_or(false);
-            // One of nothing but idle stages stays, as the record of what was chosen.
+            // If all stages keep everything, one stays as the record of the selection.
             let stays = !is_idle || left == 0;
             left += usize::from(is_idle && stays);
             stays
@@ -74,8 +74,8 @@ impl VisualInput {
         }))
     }
 
-    /// The tokens kept, where one stage of the whole image keeps some at their old
-    /// positions, unmerged and in their order: the layer, and they.
+    /// The layer and the kept tokens, if a single stage of the whole image keeps tokens at their
+    /// original positions, unmerged and in order.
     pub(crate) fn kept_after_layer(&self) -> Option<(usize, KeptTokens)> {
         let VisualInput::Path(path) = self else {
             return None;
@@ -89,7 +89,7 @@ impl VisualInput {
         }
     }
 
-    /// The tokens of the whole image that are there in the end, where none was merged.
+    /// The tokens of the whole image that remain at the end, if none was merged.
     pub(crate) fn last_tokens(&self, num_image_tokens: usize) -> Option<KeptTokens> {
         let VisualInput::Path(path) = self else {
             return None;
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(one, idle_first);
         assert_eq!(one.kept_after_layer().unwrap().0, 2);
         assert_eq!(new(vec![]), VisualInput::All);
-        // What was chosen is recorded, though nothing was dropped.
+        // The selection is recorded even though nothing was dropped.
         let all = new(vec![stage(Site::Layer(2), &[0, 1, 2, 3], 4)]);
         assert_eq!(all.kept_after_layer().unwrap().1.len(), 4);
         let none = VisualInput::new(ImageInput::None, PositionRule::Keep, vec![], 4);

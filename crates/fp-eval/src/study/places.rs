@@ -1,4 +1,4 @@
-//! Where the tokens of a sample's image lie over it.
+//! Locations of the tokens of a sample's image.
 
 use fp_data::metric::MetricError;
 use fp_data::metric::token_quality::TokenPlaces;
@@ -8,20 +8,20 @@ use super::grid::square_grid;
 use super::record::SampleRecord;
 use super::spec::ModelSpec;
 
-/// What is known of the tokens of an image.
+/// What is known about an image's tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImageTokens<'a> {
-    /// Width and height of the image.
+    /// Width and height of the image in pixels.
     pub(crate) size: [usize; 2],
-    /// Their grids; none of one square.
+    /// Their grids; empty for one square.
     pub(crate) grids: &'a [TokenGrid],
-    /// N.
+    /// N, the number of image tokens.
     pub(crate) count: usize,
 }
 
 impl ImageTokens<'_> {
-    /// Where they lie: on their grids, or on the one square that `aspect` makes of the image
-    /// for an input of `image_side`; none where that isn't known.
+    /// Locations of the tokens: on their grids, or on the one square that `aspect` makes of the
+    /// image for an input of side `image_side`; `None` if they aren't known.
     pub(crate) fn places(
         &self,
         aspect: Option<ImageAspect>,
@@ -41,12 +41,12 @@ impl ImageTokens<'_> {
 }
 
 impl ModelSpec {
-    /// Where the image tokens of a sample lie over its image; none where they lie on no grid
-    /// that is known: of an image that couldn't be read, of tiles in records of earlier versions,
-    /// and with the class token among them.
+    /// Locations of a sample's image tokens on its image; `None` if they are on no known grid: for
+    /// an image that couldn't be read, for tiles in records of earlier versions, and if the class
+    /// token is among them.
     ///
     /// # Errors
-    /// Grids that are none.
+    /// Invalid grids.
     pub fn token_places(&self, record: &SampleRecord) -> Result<Option<TokenPlaces>, MetricError> {
         self.places_of(
             record.image_size,
@@ -55,11 +55,11 @@ impl ModelSpec {
         )
     }
 
-    /// As [`ModelSpec::token_places`], of the size of an image, its grids as they are recorded,
-    /// and the number of its tokens.
+    /// Like [`ModelSpec::token_places`], given an image's size, its recorded grids and its number
+    /// of tokens.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn places_of(
         &self,
         image_size: Option<[usize; 2]>,

@@ -1,37 +1,37 @@
-//! Jobs that are made ready ahead of those who take them.
+//! A queue of jobs that are prepared ahead of the threads that take them.
 //!
-//! A job comes in parts. Several threads make parts, in the order of the jobs and all
-//! of one job at once if need be; others take whole jobs. How far ahead the parts may
-//! be made is limited, so that what waits fits into memory.
+//! A job consists of parts. Several threads make parts in the order of the jobs, also of the same
+//! job at the same time; other threads take whole jobs. A limit on how far ahead parts are made
+//! keeps waiting jobs within memory.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How much may be begun and not yet taken.
+/// Limits on what has been begun but not taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
-    /// Another job is begun while fewer jobs than these are ahead,
+    /// Another job is begun while fewer than this many jobs are ahead,
     pub(super) jobs: usize,
-    /// or while they have fewer parts than these together.
+    /// or while these jobs have fewer parts than this in total.
     pub(super) parts: usize,
 }
 
-/// What lies between those who make parts and those who take jobs.
+/// Connects threads that make parts with threads that take jobs.
 #[derive(Debug)]
 pub(super) struct PrefetchQueue<T> {
-    /// Parts of each job, at least one.
+    /// Number of parts of each job, at least one.
     sizes: Vec<usize>,
     limit: Limit,
     state: Mutex<State<T>>,
-    /// A job was taken, or everything stops.
+    /// Signals that a job was taken, or that everything stops.
     room: Condvar,
-    /// A job is whole, the last one was taken, or everything stops.
+    /// Signals that a job is complete, that the last one was taken, or that everything stops.
     ready: Condvar,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    /// Job and part that are begun next.
+    /// Job and part to begin next.
     next: (usize, usize),
     /// Jobs that were begun and not taken, in order.
     begun: VecDeque<Begun<T>>,
@@ -46,7 +46,7 @@ struct Begun<T> {
 }
 
 impl<T> PrefetchQueue<T> {
-    /// For jobs of so many parts each, at least one.
+    /// A queue for jobs with these numbers of parts, at least one each.
     pub(super) fn new(sizes: Vec<usize>, limit: Limit) -> PrefetchQueue<T> {
         PrefetchQueue {
             sizes,
@@ -61,8 +61,8 @@ impl<T> PrefetchQueue<T> {
         }
     }
 
-    /// Job and part to be made next; waits while enough is ahead. None when all parts
-    /// are begun, or after [`PrefetchQueue::stop`].
+    /// Job and part to make next; waits while enough is ahead. `None` when all parts are begun, or
+    /// after [`PrefetchQueue::stop`].
     pub(super) fn begin(&self) -> Option<(usize, usize)> {
         let mut state = self.lock();
         loop {
@@ -109,8 +109,8 @@ impl<T> PrefetchQueue<T> {
         }
     }
 
-    /// The first job that is whole, with its parts in order; waits for one. None when
-    /// all are taken, or after [`PrefetchQueue::stop`].
+    /// The first complete job, with its parts in order; waits for one. `None` when all are taken,
+    /// or after [`PrefetchQueue::stop`].
     pub(super) fn take(&self) -> Option<(usize, Vec<T>)> {
         let mut state = self.lock();
         loop {
@@ -136,15 +136,15 @@ impl<T> PrefetchQueue<T> {
         state.begun.is_empty() && state.next.0 >= self.sizes.len()
     }
 
-    /// Nothing more is begun or taken, and nobody waits any longer.
+    /// Stops the queue: nothing more is begun or taken, and waiting threads return.
     pub(super) fn stop(&self) {
         self.lock().is_stopped = true;
         self.room.notify_all();
         self.ready.notify_all();
     }
 
-    /// Stops everything if the thread that holds this panics: the others must not
-    /// wait for it for ever.
+    /// Stops the queue if the thread that holds this value panics, so that the others don't wait
+    /// for it forever.
     pub(super) fn stop_on_panic(&self) -> StopOnPanic<'_, T> {
         StopOnPanic(self)
     }
@@ -227,7 +227,7 @@ mod tests {
         let queue = PrefetchQueue::new(vec![2, 1], LIMIT);
         let parts: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
         assert_eq!(parts, [(0, 0), (0, 1), (1, 0)]);
-        // Whichever part is ready first, a job is taken when it is whole.
+        // Whichever part is ready first, a job is taken once it is complete.
         queue.hand_in((1, 0), 'c');
         assert_eq!(queue.take(), Some((1, vec!['c'])));
         queue.hand_in((0, 1), 'b');
@@ -253,7 +253,7 @@ mod tests {
             while let Some((_, parts)) = queue.take() {
                 taken.fetch_add(parts.len(), Ordering::SeqCst);
                 std::thread::yield_now();
-                // Jobs of three parts: the second one fills both limits.
+                // With jobs of three parts, the second one fills both limits.
                 let ahead_now = begun.load(Ordering::SeqCst) - taken.load(Ordering::SeqCst);
                 assert!(ahead_now <= 6, "{ahead_now}");
             }

@@ -1,4 +1,4 @@
-//! From a configuration to everything that a run needs, the weights not yet read.
+//! From a configuration to everything that a run needs, before weights are read.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -27,24 +27,24 @@ use super::shards::{self, CostModel};
 use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
 
-/// A study that is ready to be run.
+/// A study that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) spec: RunSpec,
     pub(crate) datasets: Vec<Dataset>,
     pub(crate) inputs: Inputs,
-    /// Samples of this run or shard by image, in the order of running: indices over all
+    /// Samples of this run or shard, grouped by image in the order of running: indices over all
     /// datasets.
     pub(crate) groups: Vec<Vec<usize>>,
     /// The methods that cells name.
     pub(crate) registry: MethodRegistry,
-    /// What the cells need of the vision tower.
+    /// Evidence of the vision tower that the cells need.
     pub(crate) vision: VisionRequest,
     load: LoadOptions,
 }
 
 impl Prepared {
-    /// Reads data and the model's description, and hashes both.
+    /// Reads data and the model's configuration, and hashes both.
     pub(crate) fn new(
         config: &StudyConfig,
         shard: Option<Shard>,
@@ -61,7 +61,7 @@ impl Prepared {
         let folder = model_dir(config)?;
         let opened = OpenedCheckpoint::open(&folder, load.vision_tower.as_deref())?;
         let model_config = opened.config();
-        // Written down, so that the run says how it asked.
+        // Made explicit, so that the run's files state the template that was used.
         let template = config.prompt_template;
         let config = &StudyConfig {
             prompt_template: Some(template.unwrap_or(model_config.family.template())),
@@ -141,16 +141,17 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// What each image costs with its questions.
+    /// Cost of each image with its questions.
     pub(super) fn costs(&self) -> Vec<u64> {
         let RunSpec { config, grid, .. } = &self.spec;
         let model = CostModel::new(config, grid, self.inputs.model_config());
         shards::costs(&model, &self.inputs, &self.datasets, &self.groups)
     }
 
-    /// Whether the model and one question fit the GPU, if it runs on one; `planned` is told
-    /// what they take.
-    /// On the CPU, whose memory the system can extend, `predicted` is told what will be
+    /// Checks that the model and one question fit the GPU, if it runs on one; `planned` is called
+    /// with their needs.
+    /// On the CPU, whose memory the system can extend, `predicted` is called with the resident
+    /// memory.
     /// resident.
     pub(super) fn check_memory(
         &self,
@@ -199,7 +200,7 @@ impl Prepared {
     }
 }
 
-/// As many tokens as an image can become at most, of a model that gives them by its size.
+/// Largest number of tokens of an image, for models in which it depends on the image's size.
 fn most_image_tokens(opened: &OpenedCheckpoint) -> Result<usize, StudyError> {
     let config = opened.config();
     let square = config.vision.num_patches();
@@ -211,8 +212,8 @@ fn most_image_tokens(opened: &OpenedCheckpoint) -> Result<usize, StudyError> {
         });
     }
     Ok(match config.most_crops {
-        // Feature maps stay as they are up to 1.1 squared times the limit; ends of rows, and
-        // the squeezed image.
+        // Feature maps keep their size up to 1.1² times the limit; ends of rows and the resized
+        // whole image come on top.
         Some(most) => square * (2 + most * 5 / 4),
         None => Tiling::FIXED_SQUARES * square,
     })
@@ -224,7 +225,7 @@ pub(super) fn samples(datasets: &[Dataset]) -> Vec<&[Sample]> {
     samples.collect()
 }
 
-/// What the cells need of the vision tower; nothing of any-resolution input, whose plans
+/// Evidence of the vision tower that the cells need; empty for any-resolution input, whose plans
 /// depend on the image.
 fn vision_request(
     spec: &RunSpec,
@@ -238,7 +239,7 @@ fn vision_request(
     Ok(model.vision_request(plans.iter().flatten())?)
 }
 
-/// Refuses a configuration with everything that is wrong with it here.
+/// Refuses a configuration, with all problems that it has on this machine.
 fn check(config: &StudyConfig, own: &OwnMethods) -> Result<(), StudyError> {
     let mut diagnostics = config.problems();
     diagnostics.merge(surroundings_with(config, Model::Named, true, own));
@@ -251,10 +252,10 @@ fn check(config: &StudyConfig, own: &OwnMethods) -> Result<(), StudyError> {
     }))
 }
 
-/// Ids of the samples whose image isn't there, of one dataset.
+/// Ids of one dataset's samples whose image is missing.
 type Absent = HashSet<String>;
 
-/// Reads every dataset; what is wrong with one hides nothing of the next.
+/// Opens every dataset, and reports the problems of all of them together.
 fn open_all(config: &StudyConfig) -> Result<(Vec<Dataset>, Vec<Absent>), StudyError> {
     let mut datasets = Vec::new();
     let mut errors = Vec::new();

@@ -1,5 +1,5 @@
-//! What can be measured of tokens only while the model's values are at hand:
-//! how concentrated the attention is, and how different the kept tokens are.
+//! Token quality that can be measured only while the model's values are available: concentration of
+//! attention and diversity of kept tokens.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use fp_scoring::{KeptTokens, QueryStrategy, Selection};
 use super::config::TokenDiversity;
 use super::record::{AttentionRecord, DiversityRecord};
 
-/// Mass of the nucleus whose size is recorded.
+/// Share of the mass held by the nucleus whose size is recorded.
 const NUCLEUS: f64 = 0.9;
 
-/// In which run, and by which query strategy.
+/// Number of the node, and the query strategy.
 type LookedFrom = (usize, QueryStrategy);
 
 /// Descriptions of attention, made once for all cells that average the same heads.
@@ -25,7 +25,7 @@ pub(crate) struct Attentions {
 }
 
 impl Attentions {
-    /// Describes the importance that a selection chose by; none without any mass.
+    /// Describes the importance by which a selection was made; `None` if its sum is zero.
     pub(crate) fn of(
         &mut self,
         looked_from: LookedFrom,
@@ -56,18 +56,18 @@ fn describe(importance: &[f64], evidence: Option<&CoverageGrid>) -> Option<Atten
     })
 }
 
-/// The projector's output for one image, ready to be compared among tokens.
+/// The projector's output for one image, prepared for comparing tokens.
 #[derive(Debug)]
 pub(crate) struct TokenFeatures {
     /// `[N, D]`.
     rows: Vec<Vec<f64>>,
-    /// Cosines of all pairs, `[N, N]`; empty where some token has no length.
+    /// Cosines of all pairs, `[N, N]`; empty if some token has length zero.
     cosines: Vec<f64>,
     has_ranks: bool,
 }
 
 impl TokenFeatures {
-    /// None where the study doesn't ask for diversity.
+    /// `None` if the study doesn't measure diversity.
     pub(crate) fn new(
         features: &ImageFeatures,
         diversity: TokenDiversity,
@@ -88,12 +88,12 @@ impl TokenFeatures {
         }))
     }
 
-    /// N.
+    /// N, the number of tokens.
     pub(crate) fn num_tokens(&self) -> usize {
         self.rows.len()
     }
 
-    /// How different the kept tokens are; none for fewer than two.
+    /// Diversity of the kept tokens; `None` for fewer than two.
     pub(crate) fn diversity(&self, kept: &KeptTokens) -> Option<DiversityRecord> {
         let kept = kept.as_slice();
         if kept.len() < 2 || self.cosines.is_empty() {
@@ -137,7 +137,7 @@ impl TokenFeatures {
     }
 }
 
-/// Cosines of all pairs of rows; nothing where a row has no length.
+/// Cosines of all pairs of rows; empty if some row has length zero.
 fn cosines(rows: &[Vec<f64>]) -> Vec<f64> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let unit: Vec<Vec<f64>> = rows

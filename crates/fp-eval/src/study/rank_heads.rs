@@ -1,6 +1,6 @@
-//! Ranks heads on the selection half, for the static variants of head strategies.
+//! Ranking heads on the selection half, for the static variants of head strategies.
 //!
-//! A shard ranks over the whole half, not over its share of it.
+//! Each shard ranks on the whole half, not only on its own samples.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use super::order::image_groups;
 use super::prepare::{Prepared, samples};
 use super::static_heads::{RankedRule, STATIC_HEADS_FILE, StaticHeads, StaticRanking, rules};
 
-/// The heads of the run's static variants: as stored in its folder, or ranked now. None
-/// where it has no such cell, or was stopped. `progress` hears how many samples of how many
-/// are ranked.
+/// The heads of the run's static variants, stored in its folder or ranked now; `None` if it has no
+/// such cells or was stopped. `progress` is called with the number of ranked samples and of all
+/// samples.
 pub(super) fn static_heads(
     answering: &Answering<'_>,
     folder: &Path,
@@ -133,7 +133,7 @@ fn ranked(
     })
 }
 
-/// The samples of the selection half, image by image, whatever the shard.
+/// The samples of the selection half, image by image, independent of the shard.
 fn select_half(prepared: &Prepared) -> (Halves, Vec<Vec<usize>>) {
     let specs = &prepared.spec.datasets;
     let halves = Halves::of(specs);

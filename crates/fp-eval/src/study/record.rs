@@ -1,4 +1,4 @@
-//! What is stored of a sample: everything that tables, tests and pictures need.
+//! The record of a sample: everything that tables, tests and figures need.
 
 use std::collections::BTreeMap;
 
@@ -13,46 +13,47 @@ use super::failure::FailureKind;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleRecord {
-    /// Position over all datasets of the run, in their order.
+    /// Index over all datasets of the run, in their order.
     pub index: usize,
-    /// Which of the run's datasets it is from.
+    /// Index of its dataset in the run.
     pub dataset: usize,
     /// Id in its dataset.
     pub id: String,
-    /// What samples on one image share: the cluster of every statistic.
+    /// Id of the image, which its samples share: the cluster of every statistic.
     pub image_id: String,
     /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
-    /// The question is asked without an image: there is nothing to prune, so that one run
+    /// Whether the question is asked without an image; nothing can be pruned then, and one run
     /// answers every cell.
     #[serde(default, skip_serializing_if = "is_false")]
     pub text_only: bool,
-    /// Width and height in pixels; none where the image couldn't be read.
+    /// Width and height in pixels; `None` if the image couldn't be read.
     pub image_size: Option<[usize; 2]>,
-    /// Kind of question.
+    /// Family of the question.
     pub family: String,
     /// Further categories.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, String>,
     /// The user's whole text.
     pub question: String,
-    /// Answers that count.
+    /// Accepted answers.
     pub answers: Vec<String>,
-    /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels.
+    /// Boxes around what determines the answer, `[x0, y0, x1, y1]` in pixels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<[f64; 4]>,
     /// First 16 hexadecimal digits of the SHA-256 of the prompt's text.
     pub prompt_hash: String,
-    /// Tokens before, of and after the image; none for a sample that failed or is text-only.
+    /// Numbers of tokens before, of and after the image; `None` for a sample that failed or is
+    /// text-only.
     pub layout: Option<TokenLayout>,
-    /// The grids of the image's tokens in their order, where they aren't one square: of models
-    /// that take images in their own shape or as tiles. None in records of earlier versions.
+    /// The grids of the image's tokens, in order, unless they are one square: for models that take
+    /// images in their own shape or as tiles. Empty in records of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grids: Vec<TokenGrid>,
-    /// The rows that each query strategy of the grid read, in the grid's order.
+    /// The rows read by each query strategy of the grid, in the grid's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looks: Vec<QueryRows>,
-    /// The distinct attentions that strategies chose by: the means over their heads.
+    /// The distinct attentions by which tokens were selected: means over the selected heads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attentions: Vec<AttentionRecord>,
     /// The distinct runs of the model: cells that keep the same tokens share one.
@@ -61,10 +62,10 @@ pub struct SampleRecord {
     /// One entry per cell of the grid, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<CellRecord>,
-    /// Why there is nothing else.
+    /// The error, if the sample failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The kind of that reason; none in records of earlier versions.
+    /// The kind of the error; `None` in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
 }
@@ -75,24 +76,24 @@ pub struct SampleRecord {
 pub struct QueryRows {
     /// The strategy.
     pub query_strategy: QueryStrategy,
-    /// The rule that it came to on this sample.
+    /// The strategy's rule that applied to this sample.
     pub branch: String,
-    /// Positions in the sequence.
+    /// Positions of the rows in the sequence.
     pub rows: Vec<usize>,
-    /// The weights of the rows where they aren't all alike, to four digits.
+    /// The weights of the rows, to four digits, unless they are equal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<f64>,
-    /// Heads without any attention to the image.
+    /// Heads without attention to the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zero_mass_heads: Vec<usize>,
 }
 
-/// How the mean attention over some heads lies over the image, divided by its sum.
-/// See [`fp_data::metric::token_quality`].
+/// Distribution over the image of the mean attention of some heads, normalised to sum 1. See
+/// [`fp_data::metric::token_quality`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionRecord {
-    /// −Σ p ln p.
+    /// Entropy, −Σ p ln p.
     pub entropy: f32,
     /// Gini coefficient.
     pub gini: f32,
@@ -100,11 +101,11 @@ pub struct AttentionRecord {
     pub max: f32,
     /// The smallest number of tokens that hold 90 % of the mass.
     pub nucleus: usize,
-    /// Mass on the boxes; none without boxes, or where tokens lie on no grid.
+    /// Mass on the boxes; `None` without boxes, or if tokens are on no grid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub box_mass: Option<f32>,
-    /// Attention on the rectangle around the boxes, relative to the mean over all
-    /// rectangles of its size; none where tokens lie on several grids.
+    /// Attention on the rectangle around the boxes, relative to the mean over all rectangles of its
+    /// size; `None` if tokens are on several grids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub box_ratio: Option<f32>,
     /// Whether the most attended token is covered by a box.
@@ -112,74 +113,74 @@ pub struct AttentionRecord {
     pub is_pointing_hit: Option<bool>,
 }
 
-/// How different the kept tokens are, by the projector's output.
-/// See [`fp_data::metric::token_quality::Diversity`].
+/// Diversity of the kept tokens, by the projector's output. See
+/// [`fp_data::metric::token_quality::Diversity`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiversityRecord {
     /// Mean of 1 − cosine over pairs.
     pub mean_cosine_distance: f32,
-    /// The smallest of them.
+    /// Minimum of 1 − cosine over pairs.
     pub min_cosine_distance: f32,
     /// Mean over kept tokens of the largest cosine with another one.
     pub redundancy: f32,
     /// Mean over all tokens of the largest cosine with a kept one.
     pub coverage: f32,
-    /// Effective rank of the row-normalised features, where it was asked for.
+    /// Effective rank of the row-normalised features, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_rank: Option<f32>,
-    /// Vendi score, where it was asked for.
+    /// Vendi score, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendi: Option<f32>,
-    /// ln det(I + x̂x̂ᵀ), where it was asked for.
+    /// ln det(I + x̂x̂ᵀ), if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_det_plus_identity: Option<f32>,
 }
 
-/// What a run of the model saw of the image.
+/// The part of the image that a run of the model processed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VisualInputRecord {
     /// Every token: no pruning.
     All,
-    /// These tokens after layer K, ascending, at their old positions; none of them in the
-    /// control `drop_all`.
+    /// The tokens kept after layer K, ascending, at their original positions; empty for the control
+    /// `drop_all`.
     Kept(Vec<usize>),
-    /// What the stages of another method let through.
+    /// What the stages of another method kept.
     Stages(VisualStagesRecord),
-    /// The image was left out from the beginning.
+    /// No image from the beginning.
     NoImage,
 }
 
-/// What the stages of a method let through.
+/// What the stages of a method kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VisualStagesRecord {
-    /// What the vision tower was given, where it wasn't the whole image.
+    /// The vision tower's input, unless it was the whole image.
     #[serde(default, skip_serializing_if = "ImageInput::is_whole")]
     pub input: ImageInput,
-    /// Positions of the tokens that went on.
+    /// The rule for positions of the kept tokens.
     pub positions: PositionRule,
-    /// In the order of their sites.
+    /// The stages in the order of their sites.
     pub stages: Vec<VisualStageRecord>,
 }
 
-/// What one stage let through.
+/// What one stage kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VisualStageRecord {
-    /// Where.
+    /// The stage's site.
     pub site: Site,
-    /// The tokens that went on, in their order, by their places in the image.
+    /// The kept tokens in order, by their indices in the image.
     pub kept: Vec<usize>,
-    /// Where tokens were merged: of each one that went on, the tokens of before (by their
-    /// index among those that entered the stage) and their weights.
+    /// If tokens were merged: for each kept token, the tokens that were summed (by index among
+    /// those that entered the stage) with their weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<Vec<Vec<(usize, f64)>>>,
 }
 
 impl VisualInputRecord {
-    /// Image tokens that were there in the last layer, of N.
+    /// Number of image tokens in the last layer, of N.
     pub fn num_last(&self, num_image_tokens: usize) -> usize {
         match self {
             VisualInputRecord::All => num_image_tokens,
@@ -192,8 +193,8 @@ impl VisualInputRecord {
         }
     }
 
-    /// The set of tokens of the image that were there in the last layer, ascending, where
-    /// some were dropped, none merged, and those left kept their order.
+    /// The image tokens in the last layer, ascending, if some were dropped, none merged, and the
+    /// kept ones stayed in order.
     pub fn last_tokens(&self) -> Option<&[usize]> {
         match self {
             VisualInputRecord::Kept(kept) => Some(kept),
@@ -214,25 +215,25 @@ impl VisualInputRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// What was seen of the image.
+    /// The part of the image that was processed.
     pub seen: VisualInputRecord,
-    /// K of `kept`, where the study has several.
+    /// K of `seen`, if the study has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_layer: Option<usize>,
-    /// [`fp_scoring::KeptTokens::hash64`] of the tokens kept, 16 hexadecimal digits.
+    /// [`fp_scoring::KeptTokens::hash64`] of the kept tokens, 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_hash: Option<String>,
-    /// The answer as text, white space around it cut off.
+    /// The answer as text, with surrounding white space trimmed.
     pub text: String,
     /// The answer as tokens, without the stop token.
     pub token_ids: Vec<u32>,
-    /// Why it ended.
+    /// Why decoding ended.
     pub finish_reason: FinishReason,
-    /// Smallest distance between the two largest logits while decoding.
+    /// Smallest difference between the two largest logits while decoding.
     pub min_margin: Option<f32>,
-    /// 0 to 1, by the dataset's rule.
+    /// Score from 0 to 1, by the dataset's rule.
     pub score: f64,
-    /// How different the kept tokens are; none for fewer than two.
+    /// Diversity of the kept tokens; `None` for fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diversity: Option<DiversityRecord>,
 }
@@ -248,17 +249,17 @@ impl RunRecord {
     }
 }
 
-/// Where a ranking was cut.
+/// The cut in a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CutRecord {
-    /// Distance of the last one kept to the first one dropped, as a share of the
-    /// range of all scores; 0 is a tie, that index order decided.
+    /// Difference between the last kept and the first dropped score, as a share of the range of all
+    /// scores; 0 is a tie, decided by index order.
     pub gap: f64,
-    /// Scores equal to the last one kept, kept or not, where there is more than one.
+    /// Number of scores equal to the last kept one, kept or dropped, itself included.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub num_tied: usize,
-    /// How many of those were kept.
+    /// How many of these were kept.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub num_tied_kept: usize,
 }
@@ -285,44 +286,44 @@ impl From<CutAudit> for CutRecord {
     }
 }
 
-/// One cell on one sample.
+/// Results of one cell on one sample.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellRecord {
-    /// Which of the sample's runs answers it; none where there is no answer.
+    /// Index of the sample's run that answers it; `None` without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<usize>,
-    /// Heads that were selected, ascending; of strategies alone.
+    /// Selected heads, ascending; only for strategies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<usize>,
-    /// Which of the sample's attentions tokens were chosen by.
+    /// Index of the sample's attention by which tokens were selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<usize>,
-    /// The choice of heads.
+    /// The cut in the selection of heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_cut: Option<CutRecord>,
-    /// `hierarchical` only: its first choice, of candidates.
+    /// Only for `hierarchical`: the cut in its first selection, that of candidates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse_head_cut: Option<CutRecord>,
-    /// The choice of tokens.
+    /// The cut in the selection of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_cut: Option<CutRecord>,
-    /// Every head had the same score.
+    /// Whether every head had the same score.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_head_score_constant: bool,
-    /// Heads whose score wasn't a number.
+    /// Heads whose score was NaN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nan_heads: Vec<usize>,
-    /// Why this cell doesn't apply to this sample; such samples don't count in it.
+    /// Why the cell doesn't apply to this sample, which then doesn't count in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Why this cell failed on this sample.
+    /// Why the cell failed on this sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl CellRecord {
-    /// A cell that doesn't apply.
+    /// The record of a cell that doesn't apply.
     pub(crate) fn skipped(reason: impl Into<String>) -> CellRecord {
         CellRecord {
             skipped: Some(reason.into()),
@@ -330,7 +331,7 @@ impl CellRecord {
         }
     }
 
-    /// A cell that failed.
+    /// The record of a cell that failed.
     pub(crate) fn failed(error: String) -> CellRecord {
         CellRecord {
             error: Some(error),
@@ -338,7 +339,7 @@ impl CellRecord {
         }
     }
 
-    /// What decided a selection, its run not yet known.
+    /// The audit of a selection, before its run is known.
     pub(crate) fn of_selection(selection: &Selection) -> CellRecord {
         let audit = &selection.audit;
         CellRecord {
@@ -362,7 +363,7 @@ impl CellRecord {
 }
 
 impl SampleRecord {
-    /// The run that answers a cell; none where it doesn't apply or failed.
+    /// The run that answers a cell; `None` if the cell doesn't apply or failed.
     pub fn run_of(&self, cell: usize) -> Option<&RunRecord> {
         self.runs.get(self.cells.get(cell)?.run?)
     }

@@ -14,52 +14,52 @@ use super::prepare::Prepared;
 use super::rank_heads::static_heads;
 use super::timings::{LoadingTimes, StopWatch};
 
-/// Records are forced to the disk about this often.
+/// Interval at which records are forced to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Samples of this run or shard.
+    /// Number of samples of this run or shard.
     pub total: usize,
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub done: usize,
-    /// Those of them that were recorded before this program started.
+    /// How many of those were recorded before this program started.
     pub resumed: usize,
-    /// Samples that failed, since this program started.
+    /// Number of samples that failed since this program started.
     pub failed: usize,
-    /// Before the first answer of a run with static variants: samples that their heads are
-    /// ranked on, done and all.
+    /// Before the first answer of a run with static variants: numbers of samples on which heads
+    /// have been ranked, and of all samples to rank on.
     pub ranked: Option<[usize; 2]>,
 }
 
-/// What came of a run.
+/// Summary of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RunSummary {
     /// The run's folder.
     pub output: PathBuf,
-    /// Samples of this run or shard.
+    /// Number of samples of this run or shard.
     pub num_samples: usize,
-    /// Those that were there already.
+    /// How many of those were recorded before.
     pub num_resumed: usize,
-    /// Those that failed just now.
+    /// How many of those failed in this program.
     pub num_failed: usize,
-    /// Cells of the grid.
+    /// Number of cells of the grid.
     pub num_cells: usize,
     /// Seconds from reading the data to the last record.
     pub seconds: f64,
-    /// Whether loading kept pace with the model, in what was run just now.
+    /// Whether loading kept pace with the model, for the samples run in this program.
     pub loading: LoadingTimes,
-    /// The most memory that the program had at any time.
+    /// Peak resident memory of the program, in bytes, if the system states it.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// Runs or resumes a study, and tells `progress` after every job.
+/// Runs or resumes a study, and calls `progress` after every job.
 ///
 /// # Errors
-/// A configuration, data or model that can't be used; a folder of another run;
-/// a file that can't be written; [`StudyError::Stopped`] where it was asked to stop.
-/// Samples that fail are recorded as such.
+/// A configuration, data or model that can't be used; a folder of another run; a file that can't be
+/// written; [`StudyError::Stopped`] if the run was requested to stop. Samples that fail are
+/// recorded as failed.
 pub fn run(
     config: &StudyConfig,
     options: &RunOptions,
@@ -109,7 +109,7 @@ pub fn run(
         };
         let mut synced = Instant::now();
         let mut wall = StopWatch::start();
-        // A run that was stopped while heads were ranked has nothing to answer by.
+        // A run that was stopped while heads were being ranked can't answer.
         let rest = if options.is_ending() {
             Vec::new()
         } else {

@@ -1,10 +1,10 @@
-//! How a run's images are shared out over its shards: whole images, balanced by cost.
+//! Assignment of a run's images to its shards: whole images, balanced by cost.
 //!
-//! The one rule: images in descending order of cost, each to the shard that has the least
-//! so far; ties go to the image that comes first and to the shard with the lower number.
-//! A shard then runs its images in the order of the whole run. This is greedy scheduling by
-//! longest processing time (Graham 1969), whose longest shard is at most 4/3 of the best
-//! possible one, and with many images hardly more than the mean.
+//! The only rule: images in descending order of cost, each to the shard with the lowest cost so
+//! far; ties go to the earlier image and to the shard with the lower number. A shard then runs its
+//! images in the order of the whole run. This is greedy scheduling by longest processing time
+//! (Graham 1969), whose largest shard is at most 4/3 of the best possible one, and with many images
+//! hardly above the mean.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,63 +30,63 @@ pub enum ShardRule {
     BalancedByCost,
 }
 
-/// What one shard holds, and by which rule.
+/// Content of one shard, and the rule by which it was assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardPlan {
-    /// How images were assigned.
+    /// Rule of the assignment.
     pub rule: ShardRule,
-    /// Images of this shard; a text-only question counts as one.
+    /// Number of images of this shard; a text-only question counts as one.
     pub num_images: usize,
-    /// Samples of this shard.
+    /// Number of samples of this shard.
     pub num_samples: usize,
     /// Estimated cost of this shard, in millions of multiply-accumulates.
     pub cost: u64,
-    /// Estimated cost of all shards. Shards of one run agree on it.
+    /// Estimated cost of all shards; equal in all shards of one run.
     pub total_cost: u64,
 }
 
-/// Tokens of a question and its instruction, as far as costs are concerned.
+/// Number of tokens assumed for a question and its instruction.
 const TEXT_TOKENS: f64 = 64.0;
 
-/// MACs in a unit of cost.
+/// Number of MACs in a unit of cost.
 const UNIT: f64 = 1e6;
 
-/// Estimates what images and questions cost, from shapes alone: the same on any machine.
+/// Estimates the cost of images and questions from shapes alone, so it is the same on any machine.
 #[derive(Debug, Clone)]
 pub struct CostModel {
     decoder: DecoderShape,
     vision: DecoderShape,
     num_patches: usize,
-    /// K; the first one of several.
+    /// K; the first one if there are several.
     prune_layer: usize,
-    /// Per cell: image tokens that go through the layers after K; none for all of them.
+    /// For each cell, the number of image tokens in the layers after K; `None` if all.
     kept: Vec<Option<f64>>,
     max_new_tokens: usize,
 }
 
-/// Multiply-accumulates of an image, once for all of its questions.
+/// Multiply-accumulates of an image, spent once for all its questions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImageMacs {
     /// The vision tower.
     pub vision: f64,
-    /// Layers up to K on the image's tokens.
+    /// Layers up to K, on the image's tokens.
     pub prefix: f64,
 }
 
 /// Multiply-accumulates of a question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuestionMacs {
-    /// Layers up to K on its own tokens.
+    /// Layers up to K, on the question's own tokens.
     pub prefix: f64,
-    /// Layers after K of all cells.
+    /// Layers after K, over all cells.
     pub suffix: f64,
-    /// One decoded token in every cell.
+    /// One decoded token, over all cells.
     pub decoded_token: f64,
 }
 
 impl CostModel {
-    /// The costs of a study's cells on a model.
+    /// Costs of a study's cells for a model.
     pub fn new(config: &StudyConfig, grid: &Grid, model: &ModelConfig) -> CostModel {
         let vision = &model.vision;
         CostModel {
@@ -106,7 +106,7 @@ impl CostModel {
         }
     }
 
-    /// MACs of what the questions on an image of `tokens` tokens share.
+    /// MACs that the questions on an image of `tokens` tokens share.
     pub fn image_macs(&self, tokens: f64) -> ImageMacs {
         let squares = (tokens / self.num_patches.max(1) as f64).ceil().max(1.0);
         let patches = self.num_patches as f64;
@@ -117,8 +117,8 @@ impl CostModel {
         }
     }
 
-    /// MACs of one question on an image of `tokens` tokens, in all cells together, as if no
-    /// two cells kept the same tokens.
+    /// MACs of one question on an image of `tokens` tokens, over all cells, assuming that no two
+    /// cells keep the same tokens.
     pub fn question_macs(&self, tokens: f64) -> QuestionMacs {
         let layers = self.decoder.num_layers;
         let rest = layers.saturating_sub(self.prune_layer) as f64;
@@ -133,7 +133,7 @@ impl CostModel {
         }
     }
 
-    /// Cells.
+    /// Number of cells.
     pub fn num_cells(&self) -> usize {
         self.kept.len()
     }
@@ -151,7 +151,7 @@ impl CostModel {
             .layer_macs(tokens, MlpConvention::ThreeMatrices)
     }
 
-    /// Cost of an image of `tokens` tokens with so many questions; at least 1.
+    /// Cost of an image of `tokens` tokens with `num_questions` questions; at least 1.
     pub(crate) fn group(&self, tokens: Option<usize>, num_questions: usize) -> u64 {
         let questions = num_questions as f64;
         let macs = match tokens.map(|tokens| tokens as f64) {
@@ -168,7 +168,7 @@ impl CostModel {
     }
 }
 
-/// Image tokens that a cell lets through the layers after K; none for all.
+/// Number of image tokens that a cell keeps in the layers after K; `None` if all.
 fn kept(grid: &Grid, cell: &Cell) -> Option<f64> {
     if cell.method.is("no_image") || cell.method.is("drop_all") {
         return Some(0.0);
@@ -213,7 +213,7 @@ pub fn share_out(costs: &[u64], count: usize) -> Vec<usize> {
     shards
 }
 
-/// What each of `count` shards holds.
+/// The plan of each of `count` shards.
 pub(super) fn plans(groups: &[Vec<usize>], costs: &[u64], count: usize) -> Vec<ShardPlan> {
     let total_cost = costs
         .iter()
@@ -234,7 +234,7 @@ pub(super) fn plans(groups: &[Vec<usize>], costs: &[u64], count: usize) -> Vec<S
     plans
 }
 
-/// The images of one shard, in the order of the whole run, and what they come to.
+/// The images of one shard, in the order of the whole run, and the shard's plan.
 pub(super) fn own_shard(
     groups: Vec<Vec<usize>>,
     costs: &[u64],
@@ -248,17 +248,17 @@ pub(super) fn own_shard(
     (shard.collect(), plan)
 }
 
-/// A study's shards before anything is run.
+/// A study's shards, before anything is run.
 #[derive(Debug, Clone)]
 pub struct ShardTable {
-    /// What the whole run is of.
+    /// Specification of the whole run.
     pub spec: RunSpec,
-    /// The shards, the first one being shard 1.
+    /// The shards, starting with shard 1.
     pub shards: Vec<ShardPlan>,
 }
 
 impl ShardTable {
-    /// Cost of the longest shard over the mean, at least 1.
+    /// Cost of the largest shard divided by the mean, at least 1.
     pub fn imbalance(&self) -> f64 {
         let total: u64 = self.shards.iter().map(|shard| shard.cost).sum();
         let longest = self.shards.iter().map(|shard| shard.cost).max();
@@ -267,11 +267,11 @@ impl ShardTable {
     }
 }
 
-/// Checks a study as running it would, configuration, data and model, and shares it out over
-/// `count` shards. Weights are hashed and not loaded.
+/// Checks a study's configuration, data and model as a run would, and assigns its images to `count`
+/// shards. Weights are hashed but not loaded.
 ///
 /// # Errors
-/// Whatever a run would be refused with, and more shards than images.
+/// All errors that would prevent a run, and more shards than images.
 pub fn plan_shards(
     config: &StudyConfig,
     methods: &MethodRegistry,
@@ -313,7 +313,7 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, groups);
-        // 20, 20, 10 first, then 10s to the shard with the least.
+        // 20, 20, 10 first, then the 10s to the shard with the lowest cost.
         assert_eq!(share_out(&costs, 3), [0, 2, 2, 1, 0]);
     }
 
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_longest_shard_is_near_the_mean() {
-        // Images with 1 to 40 questions, as in datasets whose images differ most.
+        // Images with 1 to 40 questions, as in the least balanced datasets.
         let costs: Vec<u64> = (0..2000)
             .map(|image: u64| 50 + 31 * (image * 7 % 40))
             .collect();

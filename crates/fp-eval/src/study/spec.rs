@@ -1,4 +1,4 @@
-//! What a run is of: the part of a run folder that doesn't grow.
+//! The specification of a run: the fixed part of a run folder.
 
 use std::path::PathBuf;
 
@@ -13,47 +13,47 @@ use super::order::Shard;
 use super::shards::ShardPlan;
 use super::subset::Subset;
 
-/// Version of the form of run folders: records in blocks, see [`super::Records`].
+/// Version of the format of run folders: records in blocks, see [`super::Records`].
 pub const FORMAT: u32 = 2;
 
-/// The oldest version that is read: all records in lines. A run of it is resumed in the form
-/// of [`FORMAT`].
+/// The oldest supported version: all records in lines. Resuming such a run converts it to
+/// [`FORMAT`].
 pub const OLDEST_FORMAT: u32 = 1;
 
-/// What a run is of, stored as `run.json` in its folder.
+/// The specification of a run, stored as `run.json` in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
-    /// [`FORMAT`].
+    /// Version of the format; see [`FORMAT`].
     pub format: u32,
     /// The study's configuration.
     pub config: StudyConfig,
-    /// SHA-256 of the configuration without what says only where things lie.
+    /// SHA-256 of the configuration without keys that only state locations.
     pub config_sha256: String,
     /// The model.
     pub model: ModelSpec,
-    /// The rest of the vision tower's CLIP model, where the configuration names one.
+    /// The rest of the vision tower's CLIP model, if the configuration names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<ClipSpec>,
     /// The datasets, in the order of the configuration.
     pub datasets: Vec<DatasetSpec>,
     /// Budgets and cells.
     pub grid: Grid,
-    /// Files of selections that cells are made of.
+    /// Files of selections used by cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selections: Vec<FileHash>,
-    /// Samples of the whole run, all shards together.
+    /// Number of samples of the whole run, over all shards.
     pub num_samples: usize,
-    /// Which shard this is; none for a whole run.
+    /// The shard; `None` for a whole run.
     pub shard: Option<Shard>,
-    /// What this shard holds and by which rule; none for a whole run. Shards of earlier
-    /// versions hold every n-th image and have none.
+    /// Content and rule of this shard; `None` for a whole run, and for shards of earlier versions,
+    /// which hold every n-th image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard_plan: Option<ShardPlan>,
     /// Changes that were accepted when the run was resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_changes: Vec<String>,
-    /// Where the run was started.
+    /// The environment in which the run was started.
     pub environment: Environment,
 }
 
@@ -69,64 +69,64 @@ pub struct ModelSpec {
     pub image_side: usize,
     /// Image tokens along one side of a square.
     pub patches_per_side: usize,
-    /// What to do with an image that isn't square; none for any-resolution tiles.
+    /// Treatment of images that aren't square; `None` for any-resolution tiles.
     pub image_aspect: Option<ImageAspect>,
-    /// Number format that it computes in.
+    /// Number format of the computation.
     pub dtype: String,
     /// Bytes of one value of keys and values.
     pub bytes_per_value: usize,
-    /// How products are made, on the CPU; runs of earlier versions don't say.
+    /// How products are computed on the CPU; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub products: Option<Products>,
-    /// Files that it is defined by.
+    /// Files that define the model.
     pub files: Vec<FileHash>,
     /// SHA-256 over the names and hashes of the files.
     pub sha256: String,
 }
 
-/// How a run's products are made. Runs on machines that round them alike are the same.
+/// How a run's products are computed. Machines with the same rounding give the same results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Products {
     /// How sums of products are rounded, such as `fused multiply-add`.
     pub rounding: String,
-    /// The instruction set that they ran on, such as `avx512`; nothing of it is compared.
+    /// The instruction set that was used, such as `avx512`; not compared.
     pub instructions: String,
-    /// What rows are rounded to before they are multiplied.
+    /// Format to which rows are rounded before they are multiplied.
     pub activations: String,
-    /// What the KV cache keeps.
+    /// Format of the KV cache.
     pub kv_cache: String,
 }
 
-/// The CLIP model of a run, beside its model.
+/// The CLIP model of a run, beside its main model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipSpec {
     /// Its folder.
     pub path: PathBuf,
-    /// Files that its embeddings depend on.
+    /// Files on which the embeddings depend.
     pub files: Vec<FileHash>,
     /// SHA-256 over the names and hashes of the files.
     pub sha256: String,
 }
 
-/// A file and what it held.
+/// A file and the hash of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileHash {
-    /// Its name, relative to the folder.
+    /// File name, relative to the folder.
     pub name: String,
     /// SHA-256 of its content.
     pub sha256: String,
 }
 
-/// How a dataset's images went into its hash.
+/// How a dataset's images enter its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagesHashed {
-    /// Every byte.
+    /// By every byte.
     Content,
-    /// Paths and sizes: there is too much to read it all.
+    /// By paths and sizes, since their total size is too large to read.
     Sizes,
 }
 
@@ -134,45 +134,45 @@ pub enum ImagesHashed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSpec {
-    /// What it is called.
+    /// Name of the dataset.
     pub name: String,
-    /// Which part of it this is.
+    /// Name of the split.
     pub split: String,
     /// Its folder; the images of records are relative to it.
     pub path: PathBuf,
     /// How answers are scored.
     pub answer_rule: AnswerRule,
-    /// Kinds of question, where it says them.
+    /// Families of questions, if the dataset states them.
     pub families: Vec<String>,
-    /// Terms of use.
+    /// Terms of use, if stated.
     pub license: Option<String>,
-    /// Where it comes from.
+    /// Where the dataset comes from, if stated.
     pub source: Option<String>,
     /// Index of its first sample in the run.
     pub first_index: usize,
-    /// Samples that are run.
+    /// Number of samples that are run.
     pub num_samples: usize,
-    /// Those of them that are text-only; they come after the others.
+    /// How many of those are text-only; they come after the others.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_text_only: usize,
-    /// Text-only questions that the dataset has and that are not run.
+    /// Number of the dataset's text-only questions that are not run.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_text_only_left_out: usize,
-    /// Samples that are run, to fail, though their image's file isn't there.
+    /// Number of samples that are run and will fail because their image file is missing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub num_missing_images: usize,
-    /// How they were chosen, where a limit left some out. Runs of earlier versions
-    /// took the first ones and don't say so.
+    /// How samples were chosen, if a limit excluded some. `None` in runs of earlier versions, which
+    /// took the first ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subset: Option<Subset>,
     /// SHA-256 over its questions and images.
     pub sha256: String,
-    /// How the images went into that.
+    /// How the images entered that hash.
     pub images_hashed: ImagesHashed,
 }
 
-/// Where and how a run was started. Nothing of it is compared when a run is resumed or
-/// shards are merged. What runs from before it was recorded lack is empty.
+/// Where and how a run was started. None of it is compared when a run is resumed or shards are
+/// merged. In older runs, values that weren't recorded yet are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
@@ -182,16 +182,16 @@ pub struct Environment {
     pub os: String,
     /// Processor's architecture.
     pub arch: String,
-    /// The processor's name, where the system says it.
+    /// The processor's name, if the system states it.
     pub cpu: Option<String>,
-    /// Threads that the machine runs at once.
+    /// Number of threads that the machine runs at one time.
     pub num_cpus: usize,
     /// Start, in seconds since 1970.
     pub started: u64,
-    /// Name and version of the operating system, where it says them.
+    /// Name and version of the operating system, if it states them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// Bytes of the machine's memory, where the system says it.
+    /// Bytes of the machine's memory, if the system states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// How the run was started.
@@ -203,27 +203,25 @@ pub struct Environment {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Invocation {
-    /// The command line, the program first; empty where another program called the
-    /// library.
+    /// The command line, with the program first; empty if another program called the library.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// The folder that it was given in.
+    /// The working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<PathBuf>,
-    /// Git commit that the program was built from, with `+changes` behind it where its
-    /// files differed from that.
+    /// Git commit from which the program was built, followed by `+changes` if its files differed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// Version of the compiler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiler: Option<String>,
-    /// Whether it was built with optimisation: `release` or `debug`.
+    /// Build profile: `release` or `debug`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
 }
 
 impl Invocation {
-    /// Whether nothing is known.
+    /// Whether nothing was recorded.
     fn is_unknown(&self) -> bool {
         *self == Invocation::default()
     }
@@ -261,7 +259,7 @@ fn cpu_name(cpuinfo: &str) -> Option<&str> {
     Some(line.split_once(':')?.1.trim())
 }
 
-/// Bytes of the whole memory, by `/proc/meminfo`.
+/// Bytes of the machine's memory, from `/proc/meminfo`.
 fn memory_bytes(meminfo: &str) -> Option<u64> {
     kib_value(meminfo, "MemTotal:")
 }
@@ -295,7 +293,7 @@ mod tests {
             (old.memory_bytes, old.invocation.is_unknown()),
             (None, true)
         );
-        // And written as they were.
+        // They are also written back unchanged.
         let text = serde_json::to_string(&old).unwrap();
         assert!(
             !text.contains("invocation") && !text.contains("memory"),

@@ -1,7 +1,7 @@
-//! The heads of static variants of head strategies, as a run's folder has them.
+//! The heads of static variants of head strategies, as stored in a run's folder.
 //!
-//! They are ranked before the first answer, so that a resumed run and every shard answer by
-//! the same heads.
+//! They are ranked before the first answer, so that a resumed run and all shards use the same
+//! heads.
 
 use std::path::Path;
 
@@ -16,20 +16,20 @@ use super::grid::{Cell, Grid};
 use super::halves::Halves;
 use super::method::Method;
 
-/// The heads of a run's static variants.
+/// Name of the file with the heads of a run's static variants.
 pub const STATIC_HEADS_FILE: &str = "static_heads.json";
 
-/// The heads of static variants, and the samples that they were ranked on.
+/// The heads of static variants, and the samples on which they were ranked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticHeads {
-    /// How the images were split.
+    /// How the images were divided into halves.
     pub halves: Halves,
-    /// Samples of the selection half.
+    /// Number of samples of the selection half.
     pub num_samples: usize,
-    /// Those of them that could not be read or run.
+    /// How many of those could not be read or run.
     pub num_failed: usize,
-    /// Why the first of these failed.
+    /// The error of the first sample that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
     /// One entry for each layer, query strategy, h and head strategy.
@@ -42,17 +42,17 @@ pub struct StaticHeads {
 pub struct StaticRanking {
     /// Scores the heads.
     pub head_strategy: HeadStrategy,
-    /// Chooses the rows that they are scored on.
+    /// Selects the query rows on which they are scored.
     pub query_strategy: QueryStrategy,
-    /// h.
+    /// h, the number of top-scoring heads to average.
     pub num_selected_heads: usize,
-    /// K.
+    /// K, the layer.
     pub prune_layer: usize,
     /// The h heads with the highest means, ascending.
     pub heads: Vec<usize>,
     /// Mean score of each head, `[H]`.
     pub mean_scores: Vec<f64>,
-    /// Samples that have scores.
+    /// Number of samples with scores.
     pub num_scored: usize,
 }
 
@@ -69,7 +69,7 @@ impl StaticRanking {
 }
 
 impl StaticHeads {
-    /// The method of a rule's heads.
+    /// The method with the heads of a rule.
     pub(super) fn method(&self, name: &str, rule: &RankedRule) -> Result<FixedHeads, PlanError> {
         let found = self.rankings.iter().find(|ranking| ranking.is_of(rule));
         let found = found.ok_or_else(|| PlanError::Setting {
@@ -79,10 +79,10 @@ impl StaticHeads {
         FixedHeads::of_heads(name, &found.heads)
     }
 
-    /// Reads what a run ranked; none where it ranked nothing yet.
+    /// Reads a run's ranked heads; `None` if they haven't been ranked yet.
     ///
     /// # Errors
-    /// A file that can't be read or isn't of a run.
+    /// A file that can't be read or has invalid content.
     pub fn read(folder: &Path) -> Result<Option<StaticHeads>, StudyError> {
         let path = folder.join(STATIC_HEADS_FILE);
         let text = match fp_scoring::read_file(&path) {
@@ -99,7 +99,7 @@ impl StaticHeads {
     }
 }
 
-/// A rule that heads are ranked by.
+/// A rule by which heads are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RankedRule {
     pub(crate) head_strategy: HeadStrategy,
@@ -109,7 +109,7 @@ pub(crate) struct RankedRule {
 }
 
 impl RankedRule {
-    /// The rule of a cell that is a static variant; none for other cells.
+    /// The rule of a cell that is a static variant; `None` for other cells.
     pub(crate) fn of(cell: &Cell, config: &StudyConfig) -> Option<RankedRule> {
         let Method::Static {
             head_strategy,
@@ -128,7 +128,7 @@ impl RankedRule {
     }
 }
 
-/// The rules that a grid has static variants of, each once.
+/// The rules for which a grid has static variants, each once.
 pub(super) fn rules(grid: &Grid, config: &StudyConfig) -> Vec<RankedRule> {
     let mut rules: Vec<RankedRule> = Vec::new();
     for cell in &grid.cells {

@@ -1,5 +1,5 @@
-//! Which samples a limit leaves: spread over the images, so that few questions still say
-//! something about many images.
+//! Choosing samples under a limit: spread over the images, so that even few questions cover many
+//! images.
 
 use std::collections::HashMap;
 
@@ -20,20 +20,20 @@ pub enum SubsetRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {
-    /// How it was chosen.
+    /// Rule of the choice.
     pub rule: SubsetRule,
-    /// Of the choice.
+    /// Seed of the choice.
     pub seed: u64,
-    /// Samples of the whole dataset.
+    /// Number of samples of the whole dataset.
     pub of: usize,
 }
 
-/// Separates these draws from those of scenes.
+/// Separates these random draws from those of scenes.
 const STREAM: u64 = u64::MAX;
 
-/// Leaves `limit` of the samples by [`SubsetRule::SpreadOverImages`], in their old order.
-/// The same samples, limit and seed give the same choice, and a smaller limit a part of
-/// it. Where the limit leaves everything, nothing changes and nothing is told.
+/// Keeps `limit` of the samples by [`SubsetRule::SpreadOverImages`], in their original order. Equal
+/// samples, limit and seed give the same choice, and a smaller limit gives a subset of it. If the
+/// limit excludes nothing, nothing changes and the result is `None`.
 pub(crate) fn spread(samples: &mut Vec<Sample>, limit: usize, seed: u64) -> Option<Subset> {
     if limit >= samples.len() {
         return None;
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// Image i has as many questions as `counts` says, image by image.
+    /// Samples in which image i has `counts[i]` questions, image by image.
     fn samples(counts: &[usize]) -> Vec<Sample> {
         let questions = |(image, &count): (usize, &usize)| {
             (0..count).map(move |question| Sample {

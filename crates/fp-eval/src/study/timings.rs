@@ -1,4 +1,4 @@
-//! What the stages of a run took.
+//! Timings of a run's stages.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stages {
-    /// Reading, decoding and preprocessing images, beside the other stages.
+    /// Reading, decoding and preprocessing images, in parallel with the other stages.
     pub preprocess: f64,
     /// Vision tower and projector.
     pub vision: f64,
-    /// Layers 1..K; all layers where nothing is pruned.
+    /// Layers 1..K; all layers if nothing is pruned.
     pub prefix: f64,
     /// Scoring and selection.
     pub scoring: f64,
-    /// Layers K+1..L of what was kept.
+    /// Layers K+1..L, on the kept tokens.
     pub suffix: f64,
     /// Decoding.
     pub decode: f64,
-    /// Measuring how different kept tokens are; no part of answering.
+    /// Measuring the diversity of kept tokens; no part of answering.
     pub diversity: f64,
 }
 
@@ -39,14 +39,14 @@ impl Stages {
         ]
     }
 
-    /// Seconds of answering: all stages but the one beside them.
+    /// Seconds of all stages except preprocessing, which runs in parallel.
     pub fn answering(&self) -> f64 {
         let named = self.named();
         let answering = named.iter().filter(|(name, _)| *name != "preprocess");
         answering.map(|(_, seconds)| seconds).sum()
     }
 
-    /// Adds another's seconds.
+    /// Adds the seconds of `other`.
     pub fn add(&mut self, other: &Stages) {
         self.preprocess += other.preprocess;
         self.vision += other.vision;
@@ -58,61 +58,59 @@ impl Stages {
     }
 }
 
-/// What some samples took that were run together.
+/// Timings of samples that were run together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimingRecord {
     /// The samples, by index.
     pub samples: Vec<usize>,
-    /// Images that they are on.
+    /// Number of images of the samples.
     pub num_images: usize,
-    /// Answers that were asked for: samples × cells, less those that don't apply.
+    /// Number of requested answers: samples × cells, minus those that don't apply.
     pub num_answers: usize,
-    /// Runs of the model that these came to.
+    /// Number of runs of the model for these answers.
     pub num_runs: usize,
-    /// Rows that went through the layers after K.
+    /// Number of rows that went through the layers after K.
     pub num_suffix_rows: usize,
-    /// Tokens that were decoded.
+    /// Number of decoded tokens.
     pub num_decoded: usize,
-    /// Most bytes of keys and values that were held at once.
+    /// Largest number of bytes of keys and values held at one time.
     pub kv_bytes: usize,
     /// Seconds by stage.
     pub seconds: Stages,
-    /// Seconds that a worker waited for these samples to be loaded when it was done with
-    /// others; none in runs that were recorded before this was measured.
+    /// Seconds that a worker, done with other samples, waited for these to be loaded; `None` in
+    /// older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<f64>,
-    /// Seconds that a worker waited for its first samples: nothing is loaded ahead of
-    /// those.
+    /// Seconds that a worker waited for its first samples, which are not loaded ahead.
     #[serde(default)]
     pub starting: f64,
-    /// Seconds by the clock from the last record before these, or from when the model
-    /// was ready to answer, until these were recorded. Spans of one program don't
-    /// overlap, so their sum is what recording took, over all starts of a run; none in
-    /// runs that were recorded before this was measured.
+    /// Wall-clock seconds from the previous record, or from when the model was ready, until these
+    /// samples were recorded. Spans of one program don't overlap, so their sum is the total time of
+    /// recording over all starts of a run; `None` in older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall: Option<f64>,
 }
 
-/// A worker that waits longer than this share of its time is held up.
+/// Share of its time above which a waiting worker counts as held up.
 const HELD_UP: f64 = 0.05;
 
-/// Whether images were loaded as fast as the model took them, over all jobs of which
-/// that was measured.
+/// Whether images were loaded as fast as the model processed them, over all jobs with measured
+/// waiting times.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LoadingTimes {
-    /// Seconds of reading, decoding and preprocessing images, all threads together.
+    /// Seconds of reading, decoding and preprocessing images, summed over threads.
     pub loading: f64,
-    /// Seconds that workers waited for what was not yet loaded, their first jobs apart.
+    /// Seconds that workers waited for loading, except for their first jobs.
     pub waiting: f64,
-    /// Seconds that they waited for their first jobs.
+    /// Seconds that workers waited for their first jobs.
     pub starting: f64,
     /// Seconds of the stages of answering.
     pub answering: f64,
 }
 
 impl LoadingTimes {
-    /// Adds a job, if it was measured how long it was waited for.
+    /// Adds a job, if its waiting time was measured.
     pub fn add(&mut self, timing: &TimingRecord) {
         if let Some(waiting) = timing.waiting {
             self.loading += timing.seconds.preprocess;
@@ -122,14 +120,14 @@ impl LoadingTimes {
         }
     }
 
-    /// Share of the workers' time that they waited, 0 to 1, from their first jobs on;
-    /// none where nothing was measured.
+    /// Share of the workers' time spent waiting, 0 to 1, after their first jobs; `None` if nothing
+    /// was measured.
     pub fn waiting_share(&self) -> Option<f64> {
         let total = self.waiting + self.answering;
         (total > 0.0).then(|| self.waiting / total)
     }
 
-    /// Whether loading starved the model, as a sentence; none where nothing was measured.
+    /// Whether loading held up the model, as a sentence; `None` if nothing was measured.
     pub fn verdict(&self) -> Option<String> {
         let share = self.waiting_share()?;
         let kept_up = if share <= HELD_UP {
@@ -160,7 +158,7 @@ impl Serialize for LoadingTimes {
     }
 }
 
-/// Measures one stage after the other.
+/// Measures consecutive stages.
 #[derive(Debug)]
 pub(crate) struct StopWatch(Instant);
 

@@ -1,4 +1,4 @@
-//! How many visual tokens went through the stages of a cell, over the samples it answered.
+//! Numbers of visual tokens through the stages of a cell, over the samples that it answered.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,50 +8,49 @@ use serde::Serialize;
 
 use super::record::{RunRecord, VisualInputRecord};
 
-/// Most stages that are written out one by one.
+/// Largest number of stages that are listed one by one.
 const MOST_STAGES: usize = 5;
 
-/// The visual tokens of a cell from stage to stage. Where samples differ, the fewest and
-/// the most of them.
+/// The visual tokens of a cell from stage to stage; the minimum and maximum if samples differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TokenFlow {
-    /// As a line, such as `576→300@2→200@6`: 300 tokens are kept after layer 2 and 200 after
-    /// layer 6. `@vision` and `@embeddings` are the stages before layer 1; `28–41` where
-    /// samples differ.
+    /// In one line, such as `576→300@2→200@6`: 300 tokens are kept after layer 2 and 200 after
+    /// layer 6. `@vision` and `@embeddings` are stages before layer 1; `28–41` is a range over
+    /// samples.
     pub text: String,
-    /// N, the fewest and the most image tokens.
+    /// N, the minimum and maximum number of image tokens.
     pub image_tokens: [usize; 2],
-    /// The stages in the order of a forward pass; none without pruning.
+    /// The stages in the order of a forward pass; empty without pruning.
     pub stages: Vec<StageFlow>,
-    /// Whether the vision tower was given the image made smaller.
+    /// Whether the vision tower was given a downsampled image.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_shrunk: bool,
-    /// Whether the image was left out.
+    /// Whether no image was used.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_without_image: bool,
 }
 
-/// What is kept at one stage.
+/// Tokens kept at one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageFlow {
-    /// Where.
+    /// The stage's site.
     pub site: Site,
-    /// The fewest and the most tokens that are kept.
+    /// Minimum and maximum number of kept tokens.
     pub tokens: [usize; 2],
 }
 
 /// Collects [`TokenFlow`]s over samples.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    /// N and the stages of each way that some sample took, each once.
+    /// Distinct combinations of N and the stages with their numbers of tokens.
     ways: BTreeSet<(usize, Vec<(Site, usize)>)>,
     is_shrunk: bool,
     is_without_image: bool,
 }
 
 impl Flows {
-    /// Notes a run on an image of `num_image_tokens`; `prune_layer` is that of runs that
-    /// record none of their own.
+    /// Adds a run on an image of `num_image_tokens` tokens; `prune_layer` is used for runs that
+    /// record no layer.
     pub(super) fn add(&mut self, run: &RunRecord, num_image_tokens: usize, prune_layer: usize) {
         let stages = match &run.seen {
             VisualInputRecord::All => Vec::new(),
@@ -82,7 +81,7 @@ impl Flows {
             let fewest = values.iter().copied().min().unwrap_or(0);
             [fewest, values.into_iter().max().unwrap_or(0)]
         };
-        // A stage that let everything through isn't recorded of a sample.
+        // A stage that kept everything on a sample isn't recorded for it.
         let behind = |(n, stages): &(usize, Vec<(Site, usize)>), site: Site| {
             let done = stages.iter().rev().find(|(other, _)| *other <= site);
             done.map_or(*n, |(_, tokens)| *tokens)
@@ -236,7 +235,7 @@ mod tests {
     fn samples_that_differ_are_a_range() {
         let whole = ImageInput::Whole;
         let layer = |k: usize, kept: usize| (Site::Layer(k), kept);
-        // The second sample's first stage let everything through and isn't recorded.
+        // The second sample's first stage kept everything and isn't recorded.
         let found = flow(&[
             (stages(whole, &[layer(2, 30), layer(6, 20)]), 40),
             (stages(whole, &[layer(6, 25)]), 50),

@@ -1,5 +1,5 @@
-//! What a run folder of another may hold: every index, count and size is held against the
-//! run before anything is made of it.
+//! Validity of a run folder from elsewhere: every index, count and size is checked against the run
+//! before it is used.
 
 use std::path::{Component, Path};
 
@@ -15,9 +15,9 @@ use crate::study::record::{
 };
 use crate::study::spec::{DatasetSpec, RunSpec};
 
-/// No size of a model, no image's side and no number of tokens is larger.
+/// Upper limit for any size of a model, side of an image or number of tokens.
 const MOST: usize = 1 << 24;
-/// No run has more samples.
+/// Upper limit for the number of samples of a run.
 const MOST_SAMPLES: usize = 1 << 40;
 
 type Check = Result<(), String>;
@@ -30,7 +30,7 @@ fn within(what: &str, value: usize, least: usize, most: usize) -> Check {
     }
 }
 
-/// An index into so many.
+/// Checks that an index is below `count`.
 fn below(what: &str, value: usize, count: usize) -> Check {
     if value < count {
         Ok(())
@@ -51,7 +51,7 @@ fn finite(what: &str, values: impl IntoIterator<Item = f64>) -> Check {
     }
 }
 
-/// Refuses a `run.json` that contradicts itself, or speaks of sizes that nothing has.
+/// Refuses a `run.json` that contradicts itself or states impossible sizes.
 pub(crate) fn check_spec(spec: &RunSpec) -> Check {
     spec.config.check().map_err(|error| error.to_string())?;
     let decoder = spec.model.shape.decoder;
@@ -106,7 +106,7 @@ pub(crate) fn check_spec(spec: &RunSpec) -> Check {
     Ok(())
 }
 
-/// A name has one line and nothing that a terminal obeys.
+/// A name must be a single line without control characters.
 fn check_name(name: &str) -> Check {
     if name.chars().any(char::is_control) {
         return Err(format!("the name {name:?} holds control characters"));
@@ -114,7 +114,7 @@ fn check_name(name: &str) -> Check {
     Ok(())
 }
 
-/// Datasets follow each other and are all that there is.
+/// Datasets must be consecutive and cover all samples.
 fn check_samples(datasets: &[DatasetSpec], num_samples: usize) -> Check {
     let mut next = 0_usize;
     for (index, dataset) in datasets.iter().enumerate() {
@@ -242,7 +242,7 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     Ok(())
 }
 
-/// Grids that hold all image tokens, over an image that was there.
+/// Grids must hold all image tokens, and the image must have been read.
 fn check_grids(record: &SampleRecord, num_image: usize) -> Check {
     if record.grids.is_empty() {
         return Ok(());
@@ -266,7 +266,7 @@ fn check_grids(record: &SampleRecord, num_image: usize) -> Check {
     Ok(())
 }
 
-/// A text-only question has no image and is answered once.
+/// A text-only question must have no image and a single answer.
 fn check_text_only(record: &SampleRecord) -> Check {
     if !record.text_only {
         return Ok(());
@@ -278,7 +278,8 @@ fn check_text_only(record: &SampleRecord) -> Check {
     Ok(())
 }
 
-/// The name of a place in a file is its path and something behind `#`.
+/// Whether an image's name stays inside the folder. The name of an image inside another file is
+/// that file's path, followed by `#` and a place.
 fn is_inside(image: &str) -> bool {
     let mut parts = Path::new(image).components();
     parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
@@ -312,11 +313,11 @@ fn check_run(spec: &RunSpec, run: &RunRecord, num_image: usize) -> Check {
         }
         VisualInputRecord::Stages(seen) => {
             for stage in &seen.stages {
-                // At the tower the class token is one more.
+                // At the vision tower, the class token is one more.
                 all_below("a kept token", &stage.kept, num_image.saturating_add(1))?;
                 let parts = stage.merge.iter().flatten().flatten();
                 for (token, weight) in parts {
-                    // Of each crop, where there are several.
+                    // One row per crop, if there are several.
                     let class_rows = match spec.config.anyres {
                         Some(AnyRes::Fixed2880) => Tiling::FIXED_SQUARES,
                         Some(AnyRes::Unpad) | None => 1,

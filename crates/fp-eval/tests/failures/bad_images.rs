@@ -1,9 +1,9 @@
-//! Files that are no images, or images that can't be decoded.
+//! Files that aren't images, or that can't be decoded.
 
 use fp_eval::study::FailureKind::{self, DamagedImage, MissingImage, UnsupportedImage};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
-/// Name, content (none for a file that isn't there), and what a question on it fails for.
+/// Name, content (`None` for a missing file), and the failure kind of a question on it.
 pub(super) fn all() -> Vec<(&'static str, Option<Vec<u8>>, FailureKind)> {
     let (png, jpeg) = (encoded(ImageFormat::Png), encoded(ImageFormat::Jpeg));
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<(&'static str, Option<Vec<u8>>, FailureKind)> {
     ]
 }
 
-/// A picture without large even areas.
+/// An image without large uniform areas.
 fn encoded(format: ImageFormat) -> Vec<u8> {
     let picture = RgbImage::from_fn(64, 64, |x, y| {
         image::Rgb([
@@ -37,7 +37,7 @@ fn encoded(format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A PNG whose pixels don't have the checksum that it says.
+/// A PNG whose pixel data doesn't match its checksum.
 fn with_wrong_sum(mut png: Vec<u8>) -> Vec<u8> {
     let data = png.windows(4).position(|name| name == b"IDAT").unwrap();
     let len = u32::from_be_bytes(png[data - 4..data].try_into().unwrap()) as usize;
@@ -45,8 +45,8 @@ fn with_wrong_sum(mut png: Vec<u8>) -> Vec<u8> {
     png
 }
 
-/// 20 × 20 pixels in tiles of 16 × 16, red, green and blue each for themselves, uncompressed:
-/// tiles that reach over the edge make the decoder panic.
+/// 20 × 20 pixels in tiles of 16 × 16 with separate planes for red, green and blue, uncompressed:
+/// tiles that extend past the edge make the decoder panic.
 fn tiled_planar_tiff() -> Vec<u8> {
     const NUM_TILES: u32 = 12;
     const TILE_BYTES: u32 = 256;
@@ -83,7 +83,7 @@ fn tiled_planar_tiff() -> Vec<u8> {
     tiff
 }
 
-/// A progressive JPEG of one small block row that encodes nothing in a hundred scans.
+/// A progressive JPEG of one small row of blocks, with a hundred scans that encode nothing.
 fn jpeg_of_many_scans() -> Vec<u8> {
     fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
         let len = (content.len() + 2) as u16;

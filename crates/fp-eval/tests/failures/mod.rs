@@ -1,4 +1,4 @@
-//! Samples that can't be answered, and questions without an image, next to ordinary ones.
+//! Samples that can't be answered, and questions without an image, among ordinary ones.
 
 mod bad_images;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::study_support::{World, blocks, first_difference, records, run, set_lines};
 
-/// Adds lines to the questions.
+/// Appends lines to the questions file.
 fn add(world: &World, lines: &[Value]) {
     let path = world.data().join("questions.jsonl");
     let mut text = std::fs::read_to_string(&path).unwrap();
@@ -24,8 +24,8 @@ fn question(id: &str, text: &str) -> Value {
     json!({"id": id, "question": text, "answers": ["red"], "family": "color"})
 }
 
-/// A question on every kind of bad image, and one that is longer than the model knows
-/// positions; the kinds that they fail for, by id.
+/// Adds a question on every kind of bad image, and one longer than the model's positions; returns
+/// the expected failure kinds by id.
 fn spoil(world: &World) -> Vec<(String, FailureKind)> {
     let mut expected = Vec::new();
     let mut lines = Vec::new();
@@ -46,7 +46,7 @@ fn spoil(world: &World) -> Vec<(String, FailureKind)> {
     expected
 }
 
-/// Text-only questions in each of the ways to write them.
+/// Adds text-only questions in each supported notation.
 fn add_text_only(world: &World) {
     let mut lines = ["t0", "t1", "t2"].map(|id| question(id, "What color is the sky?"));
     lines[1]["image"] = json!("");
@@ -62,7 +62,7 @@ fn with_text_only(config: &StudyConfig) -> StudyConfig {
     }
 }
 
-/// Equal bytes of two runs' records.
+/// Asserts that two runs' records are equal byte by byte.
 fn assert_same(a: &Path, b: &Path) {
     let (lines_a, lines_b) = (records(a), records(b));
     assert!(
@@ -101,8 +101,8 @@ fn no_bad_sample_ends_a_study_and_each_is_recorded_with_its_kind() {
         (1, 3)
     );
 
-    // Each cell by itself gives the same, and so does a run that was cut off and resumed, and
-    // so do shards.
+    // Running each cell separately gives the same, and so do a run that was interrupted and
+    // resumed, and shards.
     let alone = world.path("alone");
     let options = RunOptions {
         engine: Engine::Sequential,
@@ -183,7 +183,7 @@ fn a_text_only_question_has_one_answer_for_every_cell() {
     let all = read_records(&folder).unwrap();
     let (texts, images): (Vec<_>, Vec<_>) = all.iter().partition(|record| record.text_only);
     assert_eq!((texts.len(), images.len()), (3, 12));
-    // They come last, and leave the others where they were.
+    // They come last, and don't change the order of the others.
     assert!(images.iter().all(|record| record.index < 12));
     let cells = spec.grid.cells.len();
     for record in &texts {
@@ -199,8 +199,8 @@ fn a_text_only_question_has_one_answer_for_every_cell() {
         assert_eq!(record.cells.len(), cells);
         assert!(record.cells.iter().all(|cell| cell.run == Some(0)));
     }
-    // As the control without an image answers the same text about an image: the image's place
-    // is all that the prompt lacks.
+    // Their answers equal those of the control without an image to the same text about an image:
+    // the prompts differ only in the image's place.
     let asked_alike = |record: &&&SampleRecord| record.question == texts[2].question;
     let control = spec.grid.position("no_image").unwrap();
     let same = images
@@ -210,7 +210,7 @@ fn a_text_only_question_has_one_answer_for_every_cell() {
         .run_of(control)
         .unwrap();
     assert_eq!(same.token_ids, texts[2].runs[0].token_ids);
-    // Another setting is another run.
+    // A different setting is a different run.
     let error = run(&world.study_a(), &RunOptions::new(&folder)).unwrap_err();
     assert!(error.to_string().contains("text_only"), "{error}");
 }
@@ -242,7 +242,7 @@ fn a_dataset_without_any_image_is_refused_and_says_so() {
         assert!(matches!(error, StudyError::Setting { .. }), "{error}");
         assert!(error.to_string().contains("has an image"), "{error}");
     }
-    // Images that are all missing are a folder that is yet to be filled.
+    // If all images are missing, the folder is taken as not filled yet.
     let world = World::new();
     std::fs::remove_dir_all(world.data().join("images")).unwrap();
     let error = run(&world.study_a(), &RunOptions::new(world.path("none"))).unwrap_err();

@@ -1,4 +1,4 @@
-//! Methods of several stages, merges, inputs and layers, in every engine.
+//! Methods with several stages, merges, other inputs and several layers, in every engine.
 
 mod published;
 
@@ -24,7 +24,7 @@ const CARD: MethodCard = MethodCard {
     source: "this test",
 };
 
-/// Neighbours by twos, at most `kept` pairs of them: a merge.
+/// Merges neighbouring tokens in pairs, at most `kept` of them.
 #[derive(Debug)]
 struct Pairs;
 
@@ -37,7 +37,7 @@ impl Selector for Pairs {
     }
 }
 
-/// The tokens of largest hidden state, or of most attention in the next layer.
+/// Keeps the tokens with the largest hidden state, or with the most attention in the next layer.
 #[derive(Debug)]
 struct Largest {
     by_attention: bool,
@@ -82,7 +82,7 @@ impl Selector for Largest {
     }
 }
 
-/// Twice the budget at K, the budget two layers on, numbered anew.
+/// Keeps twice the budget at K and the budget two layers later, with renumbered positions.
 #[derive(Debug)]
 struct TwoStages;
 
@@ -112,7 +112,7 @@ impl PruningMethod for TwoStages {
     }
 }
 
-/// The class token, the patches that it attends to most, and all others as one sum, before
+/// Keeps the class token, the patches to which it attends most, and the sum of all others, before
 /// the projector.
 #[derive(Debug)]
 struct Tower;
@@ -164,7 +164,7 @@ fn registry() -> Arc<MethodRegistry> {
     Arc::new(registry)
 }
 
-/// Two layers, every control, schedules, and methods of one's own.
+/// Two layers, every control, schedules, and custom methods.
 fn mixed(world: &World) -> StudyConfig {
     let mut value = serde_json::to_value(world.study_a()).unwrap();
     let keys = value.as_object_mut().unwrap();
@@ -213,7 +213,7 @@ fn every_engine_gives_the_same_on_a_mixed_grid() {
         run(&config, &options).unwrap();
         assert!(records(&folder) == expected, "{}", engine.name());
     }
-    // Neither batch nor threads nor memory change anything.
+    // Batch size, threads and memory don't change anything.
     let folder = world.path("small");
     let options = RunOptions {
         threads: 1,
@@ -238,7 +238,7 @@ fn a_cell_is_the_same_whichever_others_run() {
     run(&config, &options(&folder)).unwrap();
     let (alone, alone_records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
     for (index, cell) in alone.grid.cells.iter().enumerate() {
-        // `R6` there is `K3/R6` here.
+        // The cell `R6` there is `K3/R6` here.
         let id = match cell.budget {
             Some(budget) => {
                 let label = &alone.grid.budgets[budget].label;
@@ -402,7 +402,7 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
 
 #[test]
 fn a_method_of_ones_own_is_ten_lines() {
-    /// Every other token, from the first one on.
+    /// Keeps every other token, starting with the first.
     #[derive(Debug)]
     struct EveryOther;
 

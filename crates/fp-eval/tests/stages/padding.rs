@@ -1,4 +1,4 @@
-//! Tokens of padding left out of what first stages choose among, in whole studies.
+//! Excluding padding tokens from the candidates of first stages, in whole studies.
 
 use fp_eval::study::{
     CellRecord, Engine, RunOptions, SampleRecord, StudyConfig, read_records, read_spec,
@@ -8,8 +8,8 @@ use image::{Rgb, RgbImage};
 use super::{mixed, options, places};
 use crate::study_support::{World, records, run};
 
-/// A world two of whose images have whole rows or columns of padding: of 4 × 4 tokens the
-/// first and the last row of image 1, and the same of columns of image 2.
+/// A world in which two images have whole rows or columns of padding: of the 4 × 4 tokens, the
+/// first and last row of image 1 and the first and last column of image 2.
 fn padded_world() -> World {
     let world = World::new();
     for (image, width, height) in [(1_u32, 70, 30), (2, 20, 70)] {
@@ -28,7 +28,7 @@ fn masked(world: &World) -> StudyConfig {
     config
 }
 
-/// Tokens of padding of a question's image.
+/// Padding tokens of a question's image.
 fn padding_of(id: &str) -> Vec<usize> {
     match id {
         "q1" | "q5" | "q11" => vec![0, 1, 2, 3, 12, 13, 14, 15],
@@ -95,7 +95,7 @@ fn images_without_padding_are_answered_as_ever() {
             } else if !cell.id.starts_with("static:") {
                 // Static heads are ranked on the other images, too.
                 let record = |record: &SampleRecord| CellRecord {
-                    // Which of the runs answers it depends on the other cells.
+                    // The index of the run depends on the other cells.
                     run: None,
                     ..record.cells[index].clone()
                 };

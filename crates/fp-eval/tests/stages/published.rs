@@ -1,4 +1,4 @@
-//! The field's published methods in a study, at its budgets and with settings of their own.
+//! Published methods in a study, at its budgets and with settings of their own.
 
 use fp_eval::study::{
     Engine, RunOptions, StudyConfig, cell_results, counted_cost, read_records, read_spec,
@@ -43,7 +43,7 @@ fn every_engine_gives_the_same_for_published_methods() {
         read_spec(&world.path("shared")).unwrap(),
         read_records(&world.path("shared")).unwrap(),
     );
-    // What a tiny image has too few tokens or no outlier for says so; nothing else fails.
+    // Methods for which a tiny image has too few tokens, or no outlier, say so; nothing else fails.
     for record in &read {
         for (index, cell) in record.cells.iter().enumerate() {
             if let Some(error) = &cell.error {
@@ -100,7 +100,7 @@ fn budgets_are_met_by_the_tokens_that_enter_each_layer() {
             continue;
         }
         let cost = counted_cost(&spec, &read, index).unwrap();
-        // Of 16 tokens in six layers whole tokens leave steps as wide as this.
+        // With 16 tokens and six layers, whole numbers of tokens allow only steps of this size.
         let gap = (cost.average_visual_tokens - wanted).abs();
         assert!(
             gap <= 2.5,
@@ -114,7 +114,7 @@ fn budgets_are_met_by_the_tokens_that_enter_each_layer() {
         ("pyramiddrop:late", 56.0 / 6.0),
         // 16 + 2 · 8 + 3 · 4.
         ("v2drop:kept", 44.0 / 6.0),
-        // One for each of four windows and six by the deep layer; 3 · 10 + 3 · 5.
+        // One token for each of four windows and six by the deep layer; 3 · 10 + 3 · 5.
         ("vscan:rows", 45.0 / 6.0),
     ] {
         let index = spec.grid.position(id).unwrap();

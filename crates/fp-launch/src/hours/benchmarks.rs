@@ -1,21 +1,21 @@
-//! How large benchmarks are.
+//! Sizes of benchmarks.
 
 use crate::error::LaunchError;
 
 /// A benchmark's size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Benchmark {
-    /// Its name.
+    /// Name of the benchmark.
     pub name: String,
-    /// Questions.
+    /// Number of questions.
     pub num_questions: usize,
-    /// Images that they are on.
+    /// Number of images.
     pub num_images: usize,
-    /// Whose figures these are.
+    /// Source of these figures.
     pub source: String,
 }
 
-/// Ten benchmarks: name, questions, images, and who says so.
+/// Ten benchmarks: name, number of questions, number of images, and source.
 pub const TEN: &[(&str, usize, usize, &str)] = &[
     (
         "GQA testdev balanced",
@@ -65,7 +65,7 @@ pub const TEN: &[(&str, usize, usize, &str)] = &[
 ];
 
 impl Benchmark {
-    /// The ten of [`TEN`].
+    /// The benchmarks of [`TEN`].
     pub fn ten() -> Vec<Benchmark> {
         let benchmarks = TEN
             .iter()
@@ -81,7 +81,7 @@ impl Benchmark {
     /// Reads `NAME=QUESTIONS/IMAGES`.
     ///
     /// # Errors
-    /// Another form, no image, or fewer questions than images.
+    /// Another form, no images, or fewer questions than images.
     pub fn parse(text: &str) -> Result<Benchmark, LaunchError> {
         let wrong = || {
             let expected = "NAME=QUESTIONS/IMAGES with at least one question per image, such as \

@@ -1,4 +1,4 @@
-//! How long a study will take on how many GPUs: per-stage seconds, estimated from shapes or
+//! Time that a study will take on a number of GPUs: seconds per stage, estimated from shapes or
 //! measured, and a simulation of the shards.
 
 mod benchmarks;
@@ -10,31 +10,31 @@ pub use rates::{Gpu, Rates};
 use fp_eval::study::share_out;
 use serde::Serialize;
 
-/// What is simulated beside the rates.
+/// Parameters of the simulation besides the rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Plan {
-    /// Shards a GPU runs, one after the other.
+    /// Number of shards that a GPU runs one after the other.
     pub shards_per_gpu: usize,
     /// Seconds from a shard's start to its first answer: reading and hashing data and weights.
     pub start: f64,
-    /// Seconds of merging and reporting, for a question in all cells.
+    /// Seconds of merging and reporting, per question over all cells.
     pub report_per_question: f64,
 }
 
-/// What one benchmark, or all of them, will take.
+/// Expected time of one benchmark, or of all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Expected {
     /// The benchmark, or `all`.
     pub name: String,
-    /// Images.
+    /// Number of images.
     pub num_images: usize,
-    /// Questions.
+    /// Number of questions.
     pub num_questions: usize,
-    /// Hours of one GPU that answer, without starts and the report.
+    /// GPU hours of answering, without starts and the report.
     pub gpu_hours: f64,
-    /// Hours from the first start to the report, for each number of GPUs.
+    /// Hours from the first start to the end of the report, for each number of GPUs.
     pub hours: Vec<f64>,
-    /// Time of the GPU that is busy longest over the mean of all, for each number of GPUs.
+    /// Time of the busiest GPU divided by the mean, for each number of GPUs.
     pub imbalance: Vec<f64>,
 }
 
@@ -56,10 +56,10 @@ pub fn expected(
     rows
 }
 
-/// An image's questions, and the seconds that it takes with them.
+/// The number of an image's questions, and the seconds for the image with them.
 type Group = (usize, f64);
 
-/// Questions spread evenly over the images.
+/// Groups of a benchmark, with questions spread evenly over the images.
 fn groups(benchmark: &Benchmark, rates: &Rates) -> Vec<Group> {
     let (images, questions) = (benchmark.num_images, benchmark.num_questions);
     let group = |image: usize| {
@@ -72,7 +72,7 @@ fn groups(benchmark: &Benchmark, rates: &Rates) -> Vec<Group> {
 fn simulate(name: &str, groups: &[Group], plan: &Plan, gpus: &[usize]) -> Expected {
     let num_questions: usize = groups.iter().map(|(count, _)| count).sum();
     let answering: f64 = groups.iter().map(|(_, seconds)| seconds).sum();
-    // Whole microseconds, as shards are balanced by whole numbers.
+    // In whole microseconds, since shards are balanced by integer costs.
     let costs: Vec<u64> = groups
         .iter()
         .map(|(_, seconds)| (seconds * 1e6) as u64)
@@ -132,7 +132,7 @@ mod tests {
         let found = expected(&[benchmark(640, 64)], &rates, &PLAN, &[1, 8, 64, 128]);
         let row = &found[0];
         let seconds: Vec<f64> = row.hours.iter().map(|h| (h * 3600.0).round()).collect();
-        // 64 images of 101 s; more GPUs than images don't help.
+        // 64 images of 101 s each; more GPUs than images don't help.
         assert_eq!(seconds, [6564.0, 908.0, 201.0, 201.0]);
         assert!((row.gpu_hours * 3600.0 - 6464.0).abs() < 1e-6);
         assert_eq!((found.len(), found[1].num_questions), (2, 640));

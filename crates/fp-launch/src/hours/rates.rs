@@ -7,27 +7,27 @@ use serde::Serialize;
 
 use crate::error::LaunchError;
 
-/// What a GPU does in a second, as far as an estimate goes.
+/// A GPU's speed, as far as the estimate needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Gpu {
-    /// Multiply-adds at 16 bits in 10¹² a second, two operations each being counted, by the
-    /// data sheet.
+    /// Peak rate of 16-bit arithmetic in 10¹² operations per second, a multiply-add counting as
+    /// two, from the data sheet.
     pub tflops: f64,
-    /// Share of that which a prefill reaches.
+    /// Share of that rate that a prefill reaches.
     pub efficiency: f64,
-    /// Bytes of memory in 10⁹ a second, by the data sheet.
+    /// Memory bandwidth in 10⁹ bytes per second, from the data sheet.
     pub gigabytes_per_second: f64,
-    /// Share of that which decoding reaches.
+    /// Share of that bandwidth that decoding reaches.
     pub bandwidth_efficiency: f64,
-    /// Rows that are decoded together.
+    /// Number of rows that are decoded together.
     pub rows: f64,
-    /// Mean number of tokens per answer, the end included.
+    /// Mean number of tokens per answer, including the end token.
     pub answer_tokens: f64,
 }
 
 impl Gpu {
-    /// An A100 of 80 GB by NVIDIA's data sheet (312 TFLOPS at bf16 without sparsity, 2039
-    /// GB/s); the other figures are assumptions, stated where they are printed.
+    /// An A100 of 80 GB by NVIDIA's data sheet (312 TFLOPS at bf16 without sparsity, 2039 GB/s);
+    /// the other figures are assumptions and are printed as such.
     pub const A100: Gpu = Gpu {
         tflops: 312.0,
         efficiency: 0.4,
@@ -38,20 +38,21 @@ impl Gpu {
     };
 }
 
-/// Seconds that one GPU takes.
+/// Seconds of one GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Rates {
-    /// Of an image, for all of its questions.
+    /// Seconds per image, shared by all of its questions.
     pub per_image: f64,
-    /// Of a question, in all cells.
+    /// Seconds per question, over all cells.
     pub per_question: f64,
 }
 
 impl Rates {
-    /// Estimates them from shapes: what is multiplied at a share of the GPU's peak, and
-    /// weights read once for every step of `rows` rows that are decoded.
+    /// Estimates the rates from shapes: multiplications at a share of the GPU's peak rate, and
+    /// weights read once for every decoding step of `rows` rows.
     ///
-    /// `weights` are the bytes of the decoder's weights, `tokens` the tokens of an image.
+    /// `weights` is the number of bytes of the decoder's weights, `tokens` the number of tokens of
+    /// an image.
     pub fn estimated(costs: &CostModel, weights: f64, tokens: f64, gpu: &Gpu) -> Rates {
         let macs_per_second = gpu.tflops * 1e12 * gpu.efficiency / 2.0;
         let bytes_per_second = gpu.gigabytes_per_second * 1e9 * gpu.bandwidth_efficiency;
@@ -68,10 +69,10 @@ impl Rates {
         }
     }
 
-    /// Takes them from what the stages of a run took, for a grid of `num_cells` cells.
+    /// Computes the rates from the stage timings of a run, for a grid of `num_cells` cells.
     ///
     /// # Errors
-    /// No run, or one without timings.
+    /// The folder isn't a run's, or the run has no timings.
     pub fn measured(run: &Path, num_cells: usize) -> Result<Rates, LaunchError> {
         let spec = read_spec(run)?;
         let timings = read_timings(run)?;

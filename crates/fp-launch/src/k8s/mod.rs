@@ -1,5 +1,4 @@
-//! Kubernetes: a study as an Indexed Job, whose pods take their shard from
-//! `JOB_COMPLETION_INDEX`.
+//! Kubernetes: a study as an Indexed Job, whose pods get their shard from `JOB_COMPLETION_INDEX`.
 
 mod yaml;
 
@@ -9,49 +8,49 @@ use serde_json::{Value, json};
 
 use crate::error::LaunchError;
 
-/// Exit codes of a study that was asked to stop: SIGINT, SIGUSR1, SIGTERM.
+/// Exit codes of a study that stopped on a signal: SIGINT, SIGUSR1, SIGTERM.
 const INTERRUPTED: [u8; 3] = [130, 138, 143];
-/// Exit code of what another start doesn't mend.
+/// Exit code for errors that another start doesn't fix.
 const REFUSED: u8 = 2;
 
-/// What a job asks for.
+/// Settings of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSettings {
     /// Name of the job and of the configuration beside it.
     pub name: String,
-    /// Namespace; none for the current one.
+    /// Namespace; `None` for the current one.
     pub namespace: Option<String>,
-    /// Container image with the program on its path.
+    /// Container image with the program in its path.
     pub image: String,
-    /// Shards.
+    /// Number of shards.
     pub shards: usize,
-    /// Pods that run at the same time at most.
+    /// Largest number of pods that run at the same time.
     pub max_parallel: usize,
-    /// Starts of a shard that may fail before it counts as failed.
+    /// Number of starts of a shard that may fail before the shard counts as failed.
     pub retries: usize,
-    /// The claim of the volume with data, checkpoint and output.
+    /// Claim of the volume with data, checkpoint and output.
     pub claim: String,
-    /// Where that is mounted.
+    /// Path at which the volume is mounted.
     pub mount: String,
     /// Folder of the launch inside the container.
     pub output: String,
-    /// GPUs of a pod, as `nvidia.com/gpu`.
+    /// Number of GPUs per pod, as `nvidia.com/gpu`.
     pub gpus: usize,
-    /// Processors of a pod, such as `8` or `500m`.
+    /// CPUs per pod, such as `8` or `500m`.
     pub cpu: Option<String>,
-    /// Memory of a pod, such as `64Gi`.
+    /// Memory per pod, such as `64Gi`.
     pub memory: Option<String>,
-    /// Flags of `finepruner study` beside configuration, shard and output.
+    /// Flags of `finepruner study` besides configuration, shard and output.
     pub flags: Vec<String>,
 }
 
 impl JobSettings {
-    /// Refuses what Kubernetes would refuse.
+    /// Refuses settings that Kubernetes would refuse.
     ///
     /// # Errors
-    /// The first flag that is wrong.
+    /// The first invalid flag.
     pub fn check(&self) -> Result<(), LaunchError> {
-        // Pods are named after the job, with their index behind it.
+        // Pods are named after the job, followed by their index.
         let names = [
             ("--job-name", Some(&self.name)),
             ("--claim", Some(&self.claim)),
@@ -110,7 +109,7 @@ impl JobSettings {
                 "parallelism": self.max_parallel.min(self.shards),
                 "backoffLimitPerIndex": self.retries,
                 "maxFailedIndexes": self.shards,
-                // A shard's next pod starts when the one before is certainly gone.
+                // A shard's next pod starts only when the previous one has certainly ended.
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": {"rules": [
                     {
@@ -173,8 +172,8 @@ impl JobSettings {
         })
     }
 
-    /// What a pod runs: indices begin at 0, shards at 1. 3, questions that failed and are
-    /// recorded as such, is an end too.
+    /// The command of a pod: indices begin at 0, shards at 1. Exit code 3, for failed questions
+    /// that are recorded as such, also counts as completion.
     fn command(&self) -> String {
         let flags: String = self
             .flags
@@ -191,14 +190,14 @@ impl JobSettings {
         )
     }
 
-    /// What merges the shards when the job is complete.
+    /// The command that merges the shards when the job is complete.
     pub fn merge_command(&self) -> String {
         let output = quoted(&self.output);
         format!("finepruner merge {output}/run {output}/shards/*")
     }
 }
 
-/// A name as labels have them, short enough for an index behind it.
+/// Whether a name is a valid label, short enough to append an index.
 fn is_label(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_plain = name.bytes().all(|byte| is_inner(byte) || byte == b'-');
@@ -206,7 +205,7 @@ fn is_label(name: &str) -> bool {
     (1..=52).contains(&name.len()) && is_plain && ends.into_iter().flatten().all(is_inner)
 }
 
-/// A quantity such as `8`, `0.5`, `500m` or `64Gi`.
+/// Whether a text is a quantity such as `8`, `0.5`, `500m` or `64Gi`.
 fn is_quantity(text: &str) -> bool {
     const UNITS: [&str; 14] = [
         "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "",

@@ -1,4 +1,4 @@
-//! The manifest against the part of the schema that it uses: fields and types of `Job` in
+//! Checks the manifest against the part of the schema that it uses: fields and types of `Job` in
 //! `batch/v1` and of `ConfigMap` in `v1`, Kubernetes API v1.33.
 
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ fn settings() -> JobSettings {
     }
 }
 
-/// Types: `string`, `int`, `bool`; `map` of texts; `[T]`; an object of fields, those with `*`
-/// being required; `a|b`: one of these words.
+/// Types: `string`, `int`, `bool`; `map` of strings; `[T]`; an object of fields, where `*` marks
+/// required ones; `a|b`: one of these words.
 fn schema() -> Value {
     let metadata = json!({"*name": "string", "namespace": "string", "labels": "map",
         "annotations": "map"});
@@ -68,7 +68,7 @@ fn schema() -> Value {
     })
 }
 
-/// What is wrong with `value` by a schema.
+/// Finds the errors in `value` according to a schema.
 fn problems(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
     match (schema, value) {
         (Value::Object(fields), Value::Object(given)) => {
@@ -159,7 +159,7 @@ fn a_pod_takes_its_shard_from_its_index() {
     assert_eq!(config["data"]["config.json"], "{\"study\": \"a\"}");
     let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
     let script = command[2].as_str().unwrap();
-    // The same with the program's arguments printed.
+    // The same script, printing the program's arguments instead of running it.
     let script = script.replace("exec finepruner", "printf '%s\\n'");
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", &script])

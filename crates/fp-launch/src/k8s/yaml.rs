@@ -1,4 +1,4 @@
-//! JSON values as YAML: block style, every text in double quotes, as JSON writes it.
+//! JSON values as YAML: block style, with all strings in double quotes as in JSON.
 
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ fn block(value: &Value, indent: usize, out: &mut String) {
             for entry in entries {
                 let mut inner = String::new();
                 block(entry, indent + 2, &mut inner);
-                // The first line of an entry stands behind its dash.
+                // The first line of an entry follows its dash.
                 let _ = write!(out, "{pad}- {}", inner.trim_start());
             }
         }
@@ -35,7 +35,7 @@ fn block(value: &Value, indent: usize, out: &mut String) {
     }
 }
 
-/// What stands behind a key.
+/// Writes what follows a key.
 fn after(value: &Value, indent: usize, out: &mut String) {
     let is_block = match value {
         Value::Object(fields) => !fields.is_empty(),
@@ -50,7 +50,7 @@ fn after(value: &Value, indent: usize, out: &mut String) {
     }
 }
 
-/// Keys of plain letters stand as they are.
+/// A key; keys of plain characters are written without quotes.
 fn key_text(key: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "./-_".contains(c);
     if key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(is_plain) {

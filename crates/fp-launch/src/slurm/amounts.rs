@@ -1,11 +1,11 @@
-//! Times and memory as Slurm writes them.
+//! Times and amounts of memory in Slurm's notation.
 
 use crate::error::LaunchError;
 
-/// Seconds of a time as `sbatch --time` takes it; 0 for no limit.
+/// Seconds of a time in the notation of `sbatch --time`; 0 for no limit.
 ///
 /// # Errors
-/// Another form.
+/// A time in another notation.
 pub fn parse_time(text: &str) -> Result<u64, LaunchError> {
     let wrong = || {
         let expected = "minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS, such as 12:00:00";
@@ -42,10 +42,10 @@ pub fn parse_time(text: &str) -> Result<u64, LaunchError> {
     Ok(days * 86_400 + seconds)
 }
 
-/// Refuses an amount of memory that `sbatch --mem` doesn't take.
+/// Refuses an amount of memory that `sbatch --mem` doesn't accept.
 ///
 /// # Errors
-/// Another form.
+/// An amount in another notation.
 pub fn check_memory(text: &str) -> Result<(), LaunchError> {
     let digits = text
         .strip_suffix(['K', 'M', 'G', 'T', 'k', 'm', 'g', 't'])

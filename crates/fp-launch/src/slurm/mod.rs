@@ -1,4 +1,4 @@
-//! Slurm: what a job asks for, its script, and talking to the scheduler.
+//! Slurm: resources of a job, its script, and calls of the scheduler.
 
 mod amounts;
 mod script;
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LaunchError;
 
-/// Seconds between the warning of a task and the end of its time, unless said otherwise.
+/// Default number of seconds between a task's warning and the end of its time.
 pub const WARN_SECONDS: u64 = 120;
 
-/// The exit code of a task that was asked to stop and is to be started again: `EX_TEMPFAIL`.
-/// Clusters whose `RequeueExit` lists it start it again by themselves.
+/// Exit code of a task that stopped on request and should be started again: `EX_TEMPFAIL`. Clusters
+/// that list it in `RequeueExit` requeue the task by themselves.
 pub const REQUEUE_EXIT: u8 = 75;
 
-/// What a task asks for; everything that isn't given is left to the cluster.
+/// Resources that a task requests; the cluster's defaults apply to the rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
@@ -39,9 +39,9 @@ pub struct Resources {
     pub time: Option<String>,
     /// `--mem`.
     pub mem: Option<String>,
-    /// Tasks that run at the same time at most.
+    /// Largest number of tasks that run at the same time.
     pub max_parallel: Option<usize>,
-    /// Seconds before the end of a task's time at which it is asked to finish.
+    /// Seconds before the end of a task's time at which it is told to finish.
     pub warn_seconds: u64,
     /// Further arguments of `sbatch`, for the array.
     pub sbatch_args: Vec<String>,
@@ -50,10 +50,10 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Refuses what Slurm can't mean, before it is asked.
+    /// Refuses values that are invalid for Slurm, before it is called.
     ///
     /// # Errors
-    /// The first flag that is wrong.
+    /// The first invalid flag.
     pub fn check(&self) -> Result<(), LaunchError> {
         for (flag, value) in [
             ("--partition", &self.partition),
@@ -92,7 +92,7 @@ impl Resources {
     }
 }
 
-/// Refuses arguments that the launcher gives itself.
+/// Refuses arguments that the launcher sets itself.
 fn check_argument(flag: &str, arg: &str) -> Result<(), LaunchError> {
     const OWN: [&str; 9] = [
         "--array",

@@ -7,8 +7,7 @@ use super::Resources;
 use crate::folder::LaunchFolder;
 use crate::manifest::Manifest;
 
-/// The script of a task: the program takes the place of the shell, so that Slurm's warning
-/// reaches it.
+/// The script of a task. The program replaces the shell, so that it receives Slurm's warning.
 pub fn task_script(folder: &LaunchFolder, manifest: &Manifest) -> String {
     let resources = &manifest.resources;
     let mut script = String::from("#!/bin/sh\n");
@@ -43,7 +42,7 @@ pub fn task_script(folder: &LaunchFolder, manifest: &Manifest) -> String {
     script
 }
 
-/// The script of the job that merges and reports, after all tasks.
+/// The script of the job that merges and reports after all tasks.
 pub fn finish_script(folder: &LaunchFolder, manifest: &Manifest) -> String {
     let resources = &manifest.resources;
     let mut script = String::from("#!/bin/sh\n");
@@ -63,7 +62,7 @@ pub fn finish_script(folder: &LaunchFolder, manifest: &Manifest) -> String {
     script
 }
 
-/// What both kinds of jobs ask for.
+/// Options that both kinds of jobs have in common.
 fn shared(resources: &Resources) -> Vec<String> {
     [
         ("--partition", &resources.partition),
@@ -77,7 +76,7 @@ fn shared(resources: &Resources) -> Vec<String> {
     .collect()
 }
 
-/// A path as a shell takes it.
+/// A path quoted for the shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! Talking to Slurm by its own programs.
+//! Calls of Slurm's programs.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,12 +8,12 @@ use crate::error::LaunchError;
 use crate::folder::LaunchFolder;
 use crate::manifest::Manifest;
 
-/// The commands that submit a launch; the second one lacks the array's job.
+/// The commands that submit a launch; the second one still lacks the array's job number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commands {
-    /// Of the array; none where only merging is left.
+    /// Submits the array; `None` if only merging remains.
     pub array: Option<Vec<String>>,
-    /// Of the job that merges and reports.
+    /// Submits the job that merges and reports.
     pub finish: Vec<String>,
 }
 
@@ -46,15 +46,15 @@ impl Commands {
     }
 }
 
-/// Submits a command of [`Commands`], after the jobs of `after` if there are any; the job's
-/// number.
+/// Submits a command of [`Commands`], to run after the jobs `after` if there are any; returns the
+/// job's number.
 ///
 /// # Errors
-/// No Slurm here, or what it said.
+/// Slurm isn't installed, or its error.
 pub fn submit(command: &[String], after: &[String]) -> Result<String, LaunchError> {
     let mut command = command.to_vec();
     if !after.is_empty() {
-        // Whatever becomes of them: merging names what is missing.
+        // After they end in any way: merging reports what is missing.
         command.insert(2, format!("--dependency=afterany:{}", after.join(":")));
     }
     let output = run(&command)?;
@@ -68,10 +68,10 @@ pub fn submit(command: &[String], after: &[String]) -> Result<String, LaunchErro
     Ok(id.to_owned())
 }
 
-/// Asks Slurm whether it would take a command, without queuing it.
+/// Asks Slurm whether it would accept a command, without queuing it.
 ///
 /// # Errors
-/// No Slurm here, or what is wrong, in its words.
+/// Slurm isn't installed, or its error.
 pub fn test_only(command: &[String]) -> Result<(), LaunchError> {
     let mut command = command.to_vec();
     command.insert(1, "--test-only".to_owned());
@@ -79,30 +79,30 @@ pub fn test_only(command: &[String]) -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Has the job with this number started again from the queue, as its own last act.
+/// Requeues the job with this number; the job calls it as its last action.
 ///
 /// # Errors
-/// No Slurm here, or what it said.
+/// Slurm isn't installed, or its error.
 pub fn requeue(job: &str) -> Result<(), LaunchError> {
     run(&["scontrol", "requeue", job].map(str::to_owned))?;
     Ok(())
 }
 
-/// A task that is queued or runs.
+/// A queued or running task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveTask {
-    /// The number of the task's own job.
+    /// Number of the task's own job.
     pub job: String,
-    /// The number of its array.
+    /// Number of its array job.
     pub array: String,
-    /// Its number in the array.
+    /// Index in the array.
     pub task: usize,
 }
 
-/// Tasks of these arrays that are queued or run.
+/// The queued and running tasks of these arrays.
 ///
 /// # Errors
-/// No Slurm here, or what it said.
+/// Slurm isn't installed, or its error.
 pub fn active(arrays: &[String]) -> Result<Vec<ActiveTask>, LaunchError> {
     let command = ["squeue", "--noheader", "--array", "--format=%A %F %K"].map(str::to_owned);
     let listed = run(&command)?;
@@ -118,7 +118,7 @@ pub fn active(arrays: &[String]) -> Result<Vec<ActiveTask>, LaunchError> {
     Ok(tasks.filter(|task| arrays.contains(&task.array)).collect())
 }
 
-/// Runs a command; what it prints.
+/// Runs a command and returns its output.
 fn run(command: &[String]) -> Result<String, LaunchError> {
     let (program, arguments) = command
         .split_first()
@@ -154,12 +154,12 @@ fn run(command: &[String]) -> Result<String, LaunchError> {
     })
 }
 
-/// A path in a pattern of file names, in which `%` begins a placeholder.
+/// A path for use in a file name pattern, in which `%` begins a placeholder.
 fn pattern(path: &Path) -> String {
     path.display().to_string().replace('%', "%%")
 }
 
-/// Ascending numbers as Slurm lists them, such as `1-4,7`.
+/// Ascending numbers in Slurm's notation, such as `1-4,7`.
 fn ranges(numbers: &[usize]) -> String {
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for &number in numbers {

@@ -7,16 +7,16 @@ use crate::weights::Checkpoint;
 
 const CONFIG: &str = "adapter_config.json";
 
-/// Files that an adapter comes as, the one that names its base model first.
+/// Files of an adapter, the one that names its base model first.
 const FILES: [&str; 4] = [
     CONFIG,
     "adapter_model.safetensors",
     "adapter_model.bin",
-    // The original LLaVA saves here what its LoRA training changed beside the adapter.
+    // The original LLaVA saves here the weights that its LoRA training changed besides the adapter.
     "non_lora_trainables.bin",
 ];
 
-/// Parts of names that only tensors of a PEFT model have, wherever they stand in it.
+/// Parts of tensor names that occur only in PEFT models, anywhere in the name.
 const PARTS: [&str; 14] = [
     "lora_A",
     "lora_B",
@@ -34,10 +34,10 @@ const PARTS: [&str; 14] = [
     "prompt_encoder",
 ];
 
-/// What stands before all names of a model that PEFT has wrapped.
+/// Prefix of all tensor names of a model wrapped by PEFT.
 const PREFIX: &str = "base_model.model.";
 
-/// Refuses an adapter, and one that would be left out.
+/// Refuses an adapter alone, and one beside weights that would run without it.
 pub(super) fn check_folder(folder: &Folder) -> Result<(), CheckpointError> {
     let Some(found) = folder.first_of(&FILES) else {
         return Ok(());
@@ -61,8 +61,8 @@ pub(super) fn check_folder(folder: &Folder) -> Result<(), CheckpointError> {
     })
 }
 
-/// Refuses weights with an adapter's tensors among them: without those the base model
-/// would answer, and nobody would know.
+/// Refuses weights with an adapter's tensors among them: without those tensors the base model would
+/// answer unnoticed.
 pub(super) fn check_tensors(weights: &Checkpoint) -> Result<(), CheckpointError> {
     let mut found = weights.names().filter(|name| is_of_adapter(name));
     let Some(first) = found.next() else {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-/// How an adapter becomes a part of its base model.
+/// How to merge an adapter into its base model.
 const MERGING: &str = "load the base with transformers, put the adapter on it with peft's \
                        `PeftModel.from_pretrained`, call `merge_and_unload` and save what that \
                        gives with `save_pretrained`";
 
-/// What a folder is, or what in it contradicts itself, and what would be right.
+/// What a folder holds instead of a runnable checkpoint, or what in it is contradictory, and what
+/// is expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -18,11 +19,11 @@ pub enum CheckpointError {
         file.display(), base_name(base)
     )]
     Adapter {
-        /// The file that tells.
+        /// The file that shows it.
         file: PathBuf,
-        /// Such as `a LoRA`.
+        /// Kind of adapter, such as `a LoRA`.
         kind: String,
-        /// The model that it was trained on, where it says so.
+        /// The base model that it was trained on, if stated.
         base: Option<String>,
     },
     /// An adapter beside weights that it isn't merged into.
@@ -34,9 +35,9 @@ pub enum CheckpointError {
     AdapterBeside {
         /// The adapter's file.
         file: PathBuf,
-        /// Such as `a LoRA`.
+        /// Kind of adapter, such as `a LoRA`.
         kind: String,
-        /// The model that it was trained on, where it says so.
+        /// The base model that it was trained on, if stated.
         base: Option<String>,
     },
     /// Weights with an adapter's tensors among them.
@@ -51,10 +52,10 @@ pub enum CheckpointError {
         dir: PathBuf,
         /// Name of one such tensor.
         example: String,
-        /// How many there are.
+        /// Number of such tensors.
         count: usize,
     },
-    /// A checkpoint whose weights are stored as a quantised format has them.
+    /// A checkpoint whose weights are stored in a quantised format.
     #[error(
         "{} is quantised ({method}, by {sign}); expected the unquantised checkpoint that it was \
          made from, with weights in F32, F16 or BF16",
@@ -63,12 +64,12 @@ pub enum CheckpointError {
     Quantised {
         /// The checkpoint's folder.
         dir: PathBuf,
-        /// Such as `bitsandbytes, 4 bit`.
+        /// Method and bits, such as `bitsandbytes, 4 bit`.
         method: String,
-        /// What tells.
+        /// The field or tensors that show it.
         sign: String,
     },
-    /// A config that speaks of quantisation, beside weights that aren't quantised.
+    /// A config that states quantisation, beside weights that aren't quantised.
     #[error(
         "{} says in `{field}` that the weights are quantised ({method}), and they are stored \
          unquantised; expected no such field: take it out to run the weights as they are",
@@ -79,10 +80,10 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Name of the field.
         field: &'static str,
-        /// Such as `bitsandbytes, 4 bit`.
+        /// Method and bits, such as `bitsandbytes, 4 bit`.
         method: String,
     },
-    /// The projector of a model and nothing else of it.
+    /// The projector of a model and nothing else.
     #[error(
         "{} holds only a projector ({sign}), and the language model isn't there; expected a full \
          model: one that was saved in full after the projector was trained",
@@ -91,10 +92,10 @@ pub enum CheckpointError {
     ProjectorOnly {
         /// The folder.
         dir: PathBuf,
-        /// The file or tensor that tells.
+        /// The file or tensor that shows it.
         sign: String,
     },
-    /// A vision tower and nothing else of a model.
+    /// A vision tower and nothing else.
     #[error(
         "{} holds only a vision tower ({sign}), without language model and projector; expected a \
          full model, which finds a tower of its own by `mm_vision_tower` or `--vision-tower`",
@@ -103,10 +104,10 @@ pub enum CheckpointError {
     TowerOnly {
         /// The folder.
         dir: PathBuf,
-        /// The field or tensor that tells.
+        /// The field or tensor that shows it.
         sign: String,
     },
-    /// A language model that no vision tower and projector belong to.
+    /// A language model without a vision tower and a projector.
     #[error(
         "{} describes a language model alone ({sign}), without vision tower and projector; \
          expected a LLaVA that was made of it",
@@ -115,7 +116,7 @@ pub enum CheckpointError {
     LanguageModelOnly {
         /// The config file.
         path: PathBuf,
-        /// The field or tensor that tells.
+        /// The field or tensor that shows it.
         sign: String,
     },
     /// No tensor of the projector among the weights.
@@ -127,9 +128,9 @@ pub enum CheckpointError {
     NoProjector {
         /// The checkpoint's folder.
         dir: PathBuf,
-        /// Name of one tensor of it.
+        /// Name of one tensor of the projector.
         expected: String,
-        /// Where they may be.
+        /// Where its tensors may be.
         hint: String,
     },
     /// No tensor of the vision tower among the weights.
@@ -141,7 +142,7 @@ pub enum CheckpointError {
     NoTower {
         /// The checkpoint's folder, or the tower's.
         dir: PathBuf,
-        /// Name of one tensor of it.
+        /// Name of one tensor of the tower.
         expected: String,
     },
     /// A model that isn't LLaVA.
@@ -152,11 +153,11 @@ pub enum CheckpointError {
     OtherFamily {
         /// The config file.
         path: PathBuf,
-        /// The field that tells.
+        /// The field that shows it.
         field: &'static str,
         /// Its value.
         found: String,
-        /// Values that would be right.
+        /// Values that are supported.
         expected: String,
     },
     /// A vision tower that isn't CLIP's.
@@ -171,19 +172,19 @@ pub enum CheckpointError {
         /// The tower's name.
         found: String,
     },
-    /// Weights in a format of another program.
+    /// Weights in another program's format.
     #[error(
         "{} is in the format {format}; expected safetensors or PyTorch's `.bin`, unquantised, in \
          the layout of Hugging Face or of the original LLaVA",
         file.display()
     )]
     ForeignFormat {
-        /// A file of it.
+        /// One file in that format.
         file: PathBuf,
-        /// What the format is called.
+        /// Name of the format.
         format: &'static str,
     },
-    /// Tensors that would change the answers and that nothing takes.
+    /// Tensors that would change the answers but are not used.
     #[error(
         "{count} stored tensors would change the answers and are not used, such as `{example}` in \
          {}; {reason}",
@@ -194,44 +195,44 @@ pub enum CheckpointError {
         dir: PathBuf,
         /// Name of one of them.
         example: String,
-        /// How many there are.
+        /// Number of such tensors.
         count: usize,
-        /// Why they aren't used, and what would be right.
+        /// Why they aren't used, and what is expected.
         reason: String,
     },
-    /// Images come out in another size than the vision tower takes.
+    /// Images are prepared in another size than the vision tower takes.
     #[error(
         "{} (class defaults for what it lacks) makes images of {width}x{height} pixels; the \
          vision tower takes {side}x{side}",
         path.display()
     )]
     ImageSize {
-        /// The file that says how images are prepared.
+        /// The file that states how images are prepared.
         path: PathBuf,
-        /// Width that it gives.
+        /// Width that it states.
         width: usize,
-        /// Height that it gives.
+        /// Height that it states.
         height: usize,
         /// Side of the square that the tower takes.
         side: usize,
     },
-    /// Images come out in another form than the vision part takes.
+    /// Images are prepared in another form than the vision part takes.
     #[error("{} makes {found}; the vision part takes {expected}", path.display())]
     Cells {
-        /// The file that says how images are prepared.
+        /// The file that states how images are prepared.
         path: PathBuf,
-        /// What it makes.
+        /// The form that it states.
         found: String,
-        /// What would be right.
+        /// The form that is expected.
         expected: String,
     },
-    /// Tiles are cut by one file's grid and put together by the other's.
+    /// Tiles would be cut by one file's grid and assembled by another's.
     #[error(
         "`image_grid_pinpoints` is {found:?} in {}, but {expected:?} in {}",
         path.display(), config.display()
     )]
     Pinpoints {
-        /// The file that says how images are prepared.
+        /// The file that states how images are prepared.
         path: PathBuf,
         /// Its pinpoints.
         found: Vec<(usize, usize)>,
@@ -240,7 +241,7 @@ pub enum CheckpointError {
         /// Its pinpoints.
         expected: Vec<(usize, usize)>,
     },
-    /// A token whose embedding isn't there.
+    /// A token without an embedding.
     #[error(
         "the tokenizer's `{token}` has id {id}, and {} states a vocabulary of {vocab_size}; \
          expected ids below that",
@@ -251,7 +252,7 @@ pub enum CheckpointError {
         token: String,
         /// Its id.
         id: u32,
-        /// Rows of the embedding table.
+        /// Number of rows of the embedding table.
         vocab_size: usize,
         /// The config file.
         config: PathBuf,

@@ -1,4 +1,4 @@
-//! Which family of models a config belongs to.
+//! The model family of a config.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::error::CheckpointError;
 use super::folder::Folder;
 use crate::families::Family;
 
-/// Types of the original project's, beside `mm_vision_tower`.
+/// Model types of the original project's configs, which have `mm_vision_tower`.
 const ORIGINAL: [&str; 5] = ["llava", "llava_llama", "llava_mistral", "llama", "mistral"];
 
-/// Types of vision towers, and of models that one is a half of.
+/// Model types of vision towers, and of models that have one as their vision half.
 const TOWERS: [&str; 5] = [
     "clip",
     "clip_vision_model",
@@ -29,7 +29,7 @@ const OTHER_TOWERS: [&str; 7] = [
     "mobileclip",
 ];
 
-/// Refuses what isn't LLaVA by its own words.
+/// Refuses a config that declares a model other than a supported one.
 pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
     let is_original = folder.field("mm_vision_tower").is_some();
     let path = || folder.path("config.json");
@@ -40,7 +40,7 @@ pub(super) fn check(folder: &Folder) -> Result<(), CheckpointError> {
         expected,
     };
     if let Some(value) = folder.field("model_type") {
-        // What isn't text is told where fields are read.
+        // A value that isn't text is reported when fields are read.
         let Some(found) = value.as_str() else {
             return Ok(());
         };
@@ -103,8 +103,8 @@ fn check_classes(folder: &Folder) -> Result<(), CheckpointError> {
     })
 }
 
-/// Refuses a tower that the original project's config calls by the name of another family.
-/// What a folder of one's own holds, its own config says.
+/// Refuses a vision tower whose name in the original project's config is of another family. A local
+/// tower folder is checked by its own config.
 fn check_tower(folder: &Folder) -> Result<(), CheckpointError> {
     let Some(name) = folder.field("mm_vision_tower").and_then(Value::as_str) else {
         return Ok(());
@@ -120,7 +120,7 @@ fn check_tower(folder: &Folder) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Whether nothing of a second model is spoken of.
+/// Whether the config describes no second model.
 fn is_plain_decoder(folder: &Folder) -> bool {
     ["text_config", "vision_config"]
         .iter()

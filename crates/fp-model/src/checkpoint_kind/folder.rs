@@ -1,4 +1,4 @@
-//! A folder's files and its config as they are.
+//! A folder's file names and its config, unchecked.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::config::read_json;
 use crate::weights::Checkpoint;
 
-/// What can be known of a folder without opening weights.
+/// What can be known about a folder without opening its weights.
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    /// Names of what lies in it; none where it can't be read.
+    /// Names of the entries; empty if the folder can't be read.
     names: BTreeSet<String>,
-    /// `config.json`, where it parses.
+    /// `config.json`, if it parses.
     config: Option<Value>,
 }
 
@@ -38,7 +38,7 @@ impl Folder {
         self.dir.join(name)
     }
 
-    /// The first file in alphabetical order whose name is like that.
+    /// The first file name in alphabetical order for which `is_it` holds.
     pub(super) fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<&str> {
         self.names
             .iter()
@@ -46,7 +46,7 @@ impl Folder {
             .find(|name| is_it(name))
     }
 
-    /// The first of `names` that is there.
+    /// The first of `names` that exists in the folder.
     pub(super) fn first_of<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names
             .iter()
@@ -54,7 +54,7 @@ impl Folder {
             .find(|name| self.names.contains(*name))
     }
 
-    /// Whether there are weights by the name that a model's have.
+    /// Whether weight files exist under the usual names.
     pub(super) fn has_weights(&self) -> bool {
         Checkpoint::is_in(&self.dir)
     }

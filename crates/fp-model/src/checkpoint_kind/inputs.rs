@@ -1,5 +1,5 @@
-//! Configuration, preprocessor and tokenizer: whether images and prompts can be made as they say, and
-//! what of them contradicts the model without changing what it answers.
+//! Configuration, preprocessor and tokenizer: whether images and prompts can be made from them, and
+//! which of their values contradict the model without changing its answers.
 
 use std::path::{Path, PathBuf};
 
@@ -18,13 +18,13 @@ use crate::tokenizer::LlavaTokenizer;
 pub(crate) struct Inputs<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) config: &'a ModelConfig,
-    /// `preprocessor_config.json`, wherever it is or would be.
+    /// Path of `preprocessor_config.json`, whether or not it exists.
     pub(crate) preprocessor: PathBuf,
 }
 
 impl Inputs<'_> {
-    /// Why the images that `preprocessor_config.json` makes can't be used; where `tiles`
-    /// says so, those of any resolution too.
+    /// Checks that the images that `preprocessor_config.json` makes fit the model; with `tiles`,
+    /// any-resolution images too.
     ///
     /// # Errors
     /// A file that can't be read, or whose images are of another size or grid.
@@ -79,7 +79,7 @@ impl Inputs<'_> {
         }
     }
 
-    /// The tokenizer, all of whose ids the model knows.
+    /// The tokenizer, after checking that the model has an embedding for each of its ids.
     ///
     /// # Errors
     /// A file that can't be read or contradicts the config.
@@ -99,8 +99,7 @@ impl Inputs<'_> {
         }
     }
 
-    /// Everything that keeps images and prompts from being made, and names of files that
-    /// aren't there.
+    /// Everything that prevents making images and prompts, and the names of missing files.
     pub(crate) fn problems(&self) -> (Vec<ModelError>, Vec<String>) {
         let (mut problems, mut missing) = (Vec::new(), Vec::new());
         match self.tokenizer() {
@@ -114,14 +113,14 @@ impl Inputs<'_> {
         }
         match self.check_images(true) {
             Ok(()) => {}
-            // The class defaults fit another tower.
+            // The class defaults are for another tower.
             Err(_) if !self.preprocessor.exists() => missing.push(file_name(&self.preprocessor)),
             Err(error) => problems.push(error),
         }
         (problems, missing)
     }
 
-    /// What contradicts the model and is not followed.
+    /// Values that contradict the model and are ignored.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = self.config_notes();
         notes.extend(self.processor_notes());
@@ -165,10 +164,11 @@ impl Inputs<'_> {
         notes
     }
 
-    /// Hugging Face's processors count the image's tokens by a file of their own.
+    /// Notes on `processor_config.json`, by which Hugging Face's processors count an image's
+    /// tokens.
     fn processor_notes(&self) -> Vec<String> {
         let path = self.dir.join("processor_config.json");
-        // What other families state there says the same of themselves.
+        // For other families this file agrees with the rest of the checkpoint.
         if !path.is_file() || self.config.family != Family::Llava {
             return Vec::new();
         }
@@ -202,7 +202,7 @@ impl Inputs<'_> {
             let field = "vision_feature_select_strategy";
             note(field, format!("`{found}`"), format!("`{strategy}`"));
         }
-        // CLIP's one class token, which `default` leaves out again.
+        // CLIP's one class token, which `default` drops again.
         if let Some(found) = number("num_additional_image_tokens")
             && found != 1
         {
@@ -223,7 +223,7 @@ impl Inputs<'_> {
         notes
     }
 
-    /// LLaVA was trained with a tokenizer that puts a space before every piece of text.
+    /// LLaVA was trained with a tokenizer that puts a space before every segment of text.
     fn tokenizer_note(&self) -> Option<String> {
         if self.config.family != Family::Llava {
             return None;
@@ -240,7 +240,7 @@ impl Inputs<'_> {
     }
 }
 
-/// Height and width of every square image after preprocessing, where they are fixed.
+/// Height and width of every preprocessed square image, if they are fixed.
 fn made_size(config: &PreprocessorConfig) -> Option<[usize; 2]> {
     config.crop.or(match config.resize {
         Some(ResizeTarget::Exact { height, width }) => Some([height, width]),

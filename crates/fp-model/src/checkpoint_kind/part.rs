@@ -1,10 +1,10 @@
-//! One part of a model, or all but one.
+//! Folders that hold one part of a model, or lack one.
 
 use super::error::CheckpointError;
 use super::folder::Folder;
 use crate::weights::{Checkpoint, ExpectedTensor, Names};
 
-/// Refuses a folder whose files are those of one part, or another program's.
+/// Refuses a folder whose files are those of one part of a model, or of another program.
 pub(super) fn check_folder(folder: &Folder) -> Result<(), CheckpointError> {
     if folder.has_weights() {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn check_folder(folder: &Folder) -> Result<(), CheckpointError> {
     }
 }
 
-/// What the original project's first stage of training leaves.
+/// Whether `name` is a file that the first stage of the original project's training writes.
 fn is_projector_file(name: &str) -> bool {
     name.starts_with("mm_projector")
         && [".bin", ".safetensors", ".pt", ".pth"]
@@ -55,7 +55,7 @@ fn part_of(name: &str) -> Option<Part> {
     }
 }
 
-/// Refuses weights that are the projector's or the tower's alone.
+/// Refuses weights that are only those of the projector or the tower.
 pub(super) fn check_tensors(weights: &Checkpoint) -> Result<(), CheckpointError> {
     let has = |part| weights.names().find(|name| part_of(name) == Some(part));
     if has(Part::Decoder).is_some() {
@@ -76,7 +76,7 @@ pub(super) fn check_tensors(weights: &Checkpoint) -> Result<(), CheckpointError>
     }
 }
 
-/// The one part of which nothing at all is there, where that is so.
+/// The part that is missing altogether, if there is one.
 pub(crate) fn lacking_part(
     folder: &Folder,
     main: &Checkpoint,

@@ -1,4 +1,4 @@
-//! Quantised checkpoints, by what their config says and by what is stored.
+//! Quantised checkpoints, recognised by their config and by what is stored.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,11 @@ use crate::weights::Checkpoint;
 /// Fields of a config that describe quantisation.
 const FIELDS: [&str; 2] = ["quantization_config", "compression_config"];
 
-/// Parts of a config that may have one of their own.
+/// Sub-configs that may have such a field of their own.
 const PARTS: [&str; 2] = ["text_config", "vision_config"];
 
-/// Last parts of tensors' names and the formats that have them. The first that a tensor
-/// is called like names the format, so what is one format's alone comes first.
+/// Last components of tensor names, and the formats that use them. The first match names the
+/// format, so names that a single format uses come first.
 const SUFFIXES: [(&str, &str); 17] = [
     ("g_idx", "GPTQ"),
     ("SCB", "bitsandbytes, 8 bit"),
@@ -36,7 +36,7 @@ const SUFFIXES: [(&str, &str); 17] = [
     ("input_scale", "FP8 or INT8 with a scale per row"),
 ];
 
-/// What a config says of quantisation.
+/// Quantisation that a config states.
 #[derive(Debug)]
 pub(super) struct Declared {
     path: PathBuf,
@@ -45,7 +45,7 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Where it may well be true.
+    /// The error for weights that may well be stored as stated.
     pub(super) fn stored(&self) -> CheckpointError {
         CheckpointError::Quantised {
             dir: self.path.parent().unwrap_or(&self.path).to_owned(),
@@ -55,7 +55,7 @@ impl Declared {
     }
 }
 
-/// What the folder's config says.
+/// The quantisation that the folder's config states.
 pub(super) fn declared(folder: &Folder) -> Option<Declared> {
     let config = folder.config()?;
     let parts = PARTS.iter().filter_map(|part| config.get(part));
@@ -78,7 +78,7 @@ pub(super) fn declared(folder: &Folder) -> Option<Declared> {
     })
 }
 
-/// What a quantisation is called, with its bits.
+/// Name of a quantisation method, with its bits.
 fn method(config: &Value) -> String {
     let flag = |name: &str| config.get(name).and_then(Value::as_bool) == Some(true);
     let text = |name: &str| config.get(name).and_then(Value::as_str);
@@ -103,8 +103,8 @@ fn method(config: &Value) -> String {
     format!("{name}{bits}{format}")
 }
 
-/// Refuses quantised weights, and a config that says so of others: another loader would
-/// quantise them, and give other answers.
+/// Refuses quantised weights, and a config that states quantisation of unquantised ones: another
+/// loader would quantise those and give other answers.
 pub(super) fn check(folder: &Folder, weights: &Checkpoint) -> Result<(), CheckpointError> {
     let declared = declared(folder);
     let Some((found, sign)) = stored(weights) else {
@@ -128,7 +128,7 @@ pub(super) fn check(folder: &Folder, weights: &Checkpoint) -> Result<(), Checkpo
     })
 }
 
-/// The format that tensors are stored in, and one that shows it.
+/// The quantised format of the stored tensors, and the name of a tensor that shows it.
 fn stored(weights: &Checkpoint) -> Option<(String, String)> {
     let mut first = weights.names().filter_map(|name| {
         let last = name.rsplit('.').next()?;
@@ -140,7 +140,7 @@ fn stored(weights: &Checkpoint) -> Option<(String, String)> {
         let (_, format) = SUFFIXES.get(rank)?;
         return Some(((*format).to_owned(), name.to_owned()));
     }
-    // No more than the numbers themselves may tell.
+    // In some formats, the number format is all that shows it.
     weights.names().find_map(|name| {
         let format = weights.format(name)?;
         let is_quantised = ["F8_", "F6_", "F4", "I8", "U8", "I4", "U4"]

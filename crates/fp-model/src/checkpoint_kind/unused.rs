@@ -1,7 +1,7 @@
-//! Stored tensors that would change the answers and that the model doesn't take.
+//! Stored tensors that would change the answers but that the model doesn't use.
 //!
-//! A config that states too few layers, or no biases, describes another model than the
-//! one that is stored, and that one would answer in silence.
+//! A config that states too few layers, or no biases, describes another model than the stored one,
+//! and that other model would answer without an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::error::CheckpointError;
 use crate::config::{ModelConfig, TowerKind};
 use crate::weights::{Checkpoint, ExpectedTensor, Names};
 
-/// Buffers that follow from the config, under any module.
+/// Buffers that are computed from the config, in any module.
 const BUFFERS: [&str; 6] = [
     "inv_freq",
     "position_ids",
@@ -19,8 +19,8 @@ const BUFFERS: [&str; 6] = [
     "_extra_state",
 ];
 
-/// What tensors of a model's own modules begin with, layout by layout. What stands
-/// outside of them is another module's, such as a text encoder's.
+/// Prefixes of the tensors of a model's own modules, layout by layout. Other tensors belong to
+/// other modules, such as a text encoder.
 const MODULES: [&str; 6] = [
     "model.",
     "language_model.",
@@ -73,7 +73,7 @@ impl Reason {
     }
 }
 
-/// One error for each reason, of the folder's weights or of its tower's.
+/// One error for each reason, for the weights of the folder or of its tower.
 pub(crate) fn unused_tensors(
     weights: &Checkpoint,
     is_tower: bool,
@@ -105,11 +105,11 @@ pub(crate) fn unused_tensors(
         .collect()
 }
 
-/// Why a tensor that isn't needed would change the answers; none where it wouldn't.
+/// Why an unused tensor would change the answers; `None` if it would not.
 fn reason(name: &str, config: &ModelConfig, names: &Names) -> Option<Reason> {
     let last = name.rsplit('.').next().unwrap_or(name);
-    // A table that is tied to the embeddings, and any resolution's end of a row where one
-    // square is all that the config asks for, are left out by the config's own words.
+    // Unused as the config states: an output layer that is tied to the embeddings, and the
+    // end-of-row embedding of any-resolution images if the config asks for single squares.
     if BUFFERS.contains(&last) || name == names.head || last == "image_newline" {
         return None;
     }
@@ -140,8 +140,8 @@ fn of_decoder(rest: &str, config: &ModelConfig) -> Reason {
     }
 }
 
-/// Layers past the one that features come from, the norm after the last, and a head that pools
-/// are another output's.
+/// Unused without an effect on the features: layers past the one that they come from, the norm
+/// after the last layer, and a pooling head.
 fn of_tower(rest: &str, config: &ModelConfig) -> Option<Reason> {
     let last = rest.rsplit('.').next().unwrap_or(rest);
     let is_pooling = config.vision.kind == TowerKind::Siglip && rest.starts_with("head.");

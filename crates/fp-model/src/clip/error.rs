@@ -1,10 +1,10 @@
-//! What keeps a CLIP model from being used beside a LLaVA checkpoint.
+//! Errors of a CLIP model that is used beside a LLaVA checkpoint.
 
 use std::path::PathBuf;
 
 use fp_scoring::Cause;
 
-/// What is wrong with a CLIP model, or with its absence.
+/// A CLIP model that can't be used, or that is missing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClipError {
@@ -16,13 +16,13 @@ pub enum ClipError {
          DIR, or `clip` in a study's configuration"
     )]
     NotGiven,
-    /// A method needs the question and whoever runs the model doesn't say it.
+    /// A method needs the question by itself, and the caller gave only the prompt.
     #[error(
         "the method embeds the question with CLIP, and only the whole prompt is known; give the \
          question by itself (--prompt TEXT)"
     )]
     NoQuestion,
-    /// Another vision tower than the LLaVA checkpoint has.
+    /// The CLIP model has another vision tower than the LLaVA checkpoint.
     #[error(
         "{}: `vision_config.{field}` is {found}, and the vision tower of {} has {expected}; \
          expected the CLIP model that this tower was taken from",
@@ -33,9 +33,9 @@ pub enum ClipError {
         config: PathBuf,
         /// The field.
         field: &'static str,
-        /// What it says.
+        /// Its value.
         found: usize,
-        /// What the LLaVA checkpoint's tower has.
+        /// The value of the LLaVA checkpoint's tower.
         expected: usize,
         /// The LLaVA checkpoint's config.
         model: PathBuf,
@@ -49,7 +49,7 @@ pub enum ClipError {
         /// The folder.
         dir: PathBuf,
     },
-    /// vocab.json and merges.txt make no tokenizer.
+    /// vocab.json and merges.txt can't be made into a tokenizer.
     #[error(
         "{} and merges.txt beside it make no CLIP tokenizer", vocab.display()
     )]
@@ -59,7 +59,7 @@ pub enum ClipError {
         /// What is wrong with them.
         source: Cause,
     },
-    /// A tokenizer without the token that every text begins or ends with.
+    /// A tokenizer without the token that begins or ends every text.
     #[error("{} has no token `{token}`; expected a CLIP tokenizer", path.display())]
     MissingToken {
         /// The tokenizer's file.

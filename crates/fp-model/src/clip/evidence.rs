@@ -1,4 +1,4 @@
-//! Where CLIP puts a sample's image and question, for selectors that ask.
+//! CLIP's embeddings of a sample's image and question, for selectors that need them.
 
 use candle_core::Tensor;
 use fp_scoring::{ClipValues, Matrix, SelectError};
@@ -17,12 +17,12 @@ pub(crate) struct ClipKnown {
     image: Vec<f32>,
     /// `[segments, C]`.
     text: Vec<f32>,
-    /// C.
+    /// C, width of the embeddings.
     width: usize,
 }
 
 impl ClipKnown {
-    /// As selectors look at it.
+    /// The embeddings as selectors read them.
     pub(crate) fn values(&self) -> Option<ClipValues<'_>> {
         Some(ClipValues {
             image_embeds: Matrix::new(&self.image, self.width)?,
@@ -35,14 +35,14 @@ impl LlavaModel {
     /// Embeddings of the patches and of the question.
     ///
     /// # Errors
-    /// No CLIP model, or a question that isn't known; any-resolution tiles, which the rule
-    /// has no meaning for; values that aren't finite.
+    /// No CLIP model; a question that isn't known; any-resolution tiles, for which the rule isn't
+    /// defined; values that aren't finite.
     pub(crate) fn clip_known(
         &self,
         features: &ImageFeatures,
         facts: &SampleFacts<'_>,
     ) -> Result<ClipKnown> {
-        // No CLIP model would help those.
+        // Checked first, since a CLIP model would not help here.
         tower_values(features)?;
         let clip = self.clip.as_ref().ok_or(ClipError::NotGiven)?;
         let question = facts.question.ok_or(ClipError::NoQuestion)?;
@@ -55,7 +55,7 @@ impl LlavaModel {
         })
     }
 
-    /// CLIP's embedding of a text, a row of C values for each segment of the context.
+    /// CLIP's embedding of a text: one row of C values per segment of the context.
     ///
     /// # Errors
     /// No CLIP model, a tokenizer that fails, or values that aren't finite.
@@ -64,8 +64,8 @@ impl LlavaModel {
         rows(&text_embeds(clip, text)?)
     }
 
-    /// CLIP's embeddings of an image's patches, N rows of C values, of features that came
-    /// with [`VisionRead::NormedFeatures`].
+    /// CLIP's embeddings of an image's patches, N rows of C values, from features read with
+    /// [`VisionRead::NormedFeatures`].
     ///
     /// # Errors
     /// No CLIP model, any-resolution tiles, or values that aren't finite.
@@ -75,7 +75,7 @@ impl LlavaModel {
     }
 }
 
-/// What was read of the tower, of one square image.
+/// The values read from the tower, for one square image.
 fn tower_values(features: &ImageFeatures) -> Result<&VisionEvidence, SelectError> {
     let read = features.vision.as_deref();
     read.ok_or_else(|| SelectError::NotApplicable {
@@ -83,14 +83,14 @@ fn tower_values(features: &ImageFeatures) -> Result<&VisionEvidence, SelectError
     })
 }
 
-/// `[segments, C]`.
+/// Embedding of a text, `[segments, C]`.
 fn text_embeds(clip: &Clip, text: &str) -> Result<Tensor> {
     let embeds = clip.text_embeds(text)?;
     check_finite(&embeds, "CLIP's embeddings of the question")?;
     Ok(embeds)
 }
 
-/// `[N, C]`.
+/// Embeddings of an image's patches, `[N, C]`.
 fn image_embeds(clip: &Clip, features: &ImageFeatures) -> Result<Tensor> {
     // The class token's row comes first.
     let normed = tower_values(features)?.get(VisionRead::NormedFeatures)?;

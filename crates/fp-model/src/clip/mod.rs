@@ -1,7 +1,7 @@
-//! What a LLaVA checkpoint lacks of the CLIP model that its vision tower is of: the text
-//! tower and both projections, read from a Hugging Face folder of their own.
+//! The parts of a CLIP model that a LLaVA checkpoint with its vision tower lacks: the text tower
+//! and both projections, read from a Hugging Face folder of the CLIP model.
 //!
-//! The vision tower and its last norm are the LLaVA checkpoint's
+//! The vision tower and its last norm are those of the LLaVA checkpoint
 //! ([`crate::VisionRead::NormedFeatures`]); a CLIP folder's own are not read.
 
 mod error;
@@ -38,8 +38,8 @@ pub(crate) struct Clip {
 }
 
 impl Clip {
-    /// Reads the weights. The text tower computes where and as the model does, the projection
-    /// of image features in `f32`, as CDPruner's authors have it.
+    /// Reads the weights. The text tower computes on the CPU in the number formats of `context`;
+    /// the projection of image features computes in `f32`, as CDPruner's authors do.
     fn load(opened: OpenedClip, context: &ComputeContext) -> Result<Clip> {
         let OpenedClip {
             config,
@@ -56,7 +56,7 @@ impl Clip {
             config: &config.path,
             in_tower: false,
         };
-        // A question is a few dozen tokens: it waits for no GPU.
+        // The text tower runs on the CPU: a question is only a few dozen tokens.
         let context = &context.on_cpu();
         let exact = ComputeContext {
             dtype: DType::F32,
@@ -76,7 +76,7 @@ impl Clip {
         })
     }
 
-    /// A text's embedding, a row for each segment of the context, `[segments, C]`.
+    /// A text's embeddings `[segments, C]`, one row per segment of the context.
     pub(crate) fn text_embeds(&self, text: &str) -> Result<Tensor> {
         self.tower.forward(&self.tokenizer.ids(text)?)
     }

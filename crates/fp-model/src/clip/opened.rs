@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::model::LlavaModel;
 use crate::weights::Checkpoint;
 
-/// A CLIP model's folder whose files have been opened and found whole, without any weight
-/// read: what [`LlavaModel::with_clip`] takes.
+/// A CLIP model's folder whose files have been opened and checked, with no weights read yet;
+/// [`LlavaModel::with_clip`] takes it.
 ///
 /// # Examples
 /// ```no_run
@@ -29,12 +29,12 @@ pub struct OpenedClip {
 }
 
 impl OpenedClip {
-    /// Opens the folder `dir`, to be used beside the LLaVA model of `model`. Weights may come
-    /// in any of the forms that a LLaVA checkpoint's may.
+    /// Opens the folder `dir` for use beside the LLaVA model of `model`. Weights may be in any of
+    /// the forms supported for LLaVA checkpoints.
     ///
     /// # Errors
     /// A config, weight file or tokenizer that is missing, damaged or unsupported; a tensor
-    /// that is missing or contradicts the config; a CLIP model of another vision tower.
+    /// that is missing or contradicts the config; a CLIP model with another vision tower.
     pub fn open(dir: impl AsRef<Path>, model: &ModelConfig) -> Result<OpenedClip> {
         let dir = dir.as_ref();
         let config = ClipConfig::from_dir(dir)?;
@@ -57,8 +57,8 @@ impl OpenedClip {
         &self.config
     }
 
-    /// The ids of a text of any length, its beginning and its end among them: what is cut in
-    /// segments of the context.
+    /// Token ids of a text of any length, with those that mark its beginning and end, before it is
+    /// cut into segments of the context.
     ///
     /// # Errors
     /// The tokenizer library fails.
@@ -66,7 +66,7 @@ impl OpenedClip {
         self.tokenizer.ids(text)
     }
 
-    /// The files that its embeddings depend on: config, weights and tokenizer.
+    /// The files that the embeddings depend on: config, weights and tokenizer.
     pub fn files(&self) -> Vec<PathBuf> {
         let weights = self.checkpoint.files().map(Path::to_owned);
         let tokenizer = self.tokenizer.files().iter().cloned();
@@ -78,11 +78,11 @@ impl OpenedClip {
 }
 
 impl LlavaModel {
-    /// With the rest of the CLIP model that the vision tower is of, for methods that compare
-    /// image and question ([`fp_scoring::Needs::clip`]).
+    /// Adds the rest of the vision tower's CLIP model, for methods that compare image and question
+    /// ([`fp_scoring::Needs::clip`]).
     ///
     /// # Errors
-    /// A CLIP model of another vision tower; weights that can't be read or aren't finite.
+    /// A CLIP model with another vision tower; weights that can't be read or aren't finite.
     pub fn with_clip(mut self, opened: OpenedClip) -> Result<LlavaModel> {
         check_tower(&opened.config, self.config())?;
         let clip = Clip::load(opened, self.decoder.context())?;
@@ -91,7 +91,7 @@ impl LlavaModel {
     }
 }
 
-/// Embeddings mean something only if the tower is the one that CLIP was trained with.
+/// Embeddings are meaningful only if the tower is the one that CLIP was trained with.
 fn check_tower(config: &ClipConfig, model: &ModelConfig) -> Result<(), ClipError> {
     let (theirs, ours) = (&config.vision, &model.vision);
     for (field, found, expected) in [

@@ -1,7 +1,6 @@
-//! What CLIP is given of a question.
+//! The part of a question that CLIP embeds.
 
-/// What benchmarks ask for at the end of a question, which is no part of what is looked for
-/// in the image.
+/// Instructions that benchmarks append to a question; they describe the answer, not the image.
 const INSTRUCTIONS: [&str; 4] = [
     "\nAnswer the question using a single word or phrase.",
     "\nAnswer with the option's letter from the given choices directly.",
@@ -9,9 +8,9 @@ const INSTRUCTIONS: [&str; 4] = [
     "\n请直接回答选项字母。",
 ];
 
-/// A question without the instruction that benchmarks end it with, as CDPruner's authors
-/// embed it: to answer in a single word or phrase, or by an option's letter. Options, context
-/// and tokens read of the image stay.
+/// A question without the instruction that benchmarks append to it (to answer in a single word or
+/// phrase, or by an option's letter), as CDPruner's authors embed it. Options, context and OCR
+/// tokens stay.
 pub fn clip_text(question: &str) -> &str {
     let without = INSTRUCTIONS
         .iter()

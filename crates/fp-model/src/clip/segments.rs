@@ -1,21 +1,21 @@
-//! A text beyond CLIP's context, cut in segments.
+//! Cutting a text longer than CLIP's context into segments.
 
-/// One segment: what the text tower runs on, its last token being the one pooled at.
+/// One segment: the tokens that the text tower runs on, pooled at the last one.
 ///
-/// A token sees itself and those before it alone. So neither what comes after the pooled
-/// token nor padding is of account, and both are left out.
+/// Attention is causal, so tokens after the pooled one, padding included, don't affect it and are
+/// omitted.
 pub(super) struct Segment<'a> {
-    /// Ids up to the pooled token and with it; positions begin at 0.
+    /// Ids up to and including the pooled token; positions begin at 0.
     pub(super) ids: &'a [u32],
 }
 
-/// The segments of `ids`, a text from its beginning to its end token, in contexts of
-/// `context` tokens.
+/// The segments of `ids`, a text from its beginning to its end token, for a context of `context`
+/// tokens.
 ///
-/// As transformers pools: at the first `eos_token` of a segment, or at its first token where
-/// it has none. 2, which OpenAI's configs say, means the largest id of the segment, the
-/// first one of equals: the end token where there is one, the beginning of a first segment
-/// without. Padding has the id 0 and is never larger.
+/// The pooled token is chosen as in transformers: the first `eos_token` of a segment, or the
+/// segment's first token if it has none. An `eos_token` of 2, which OpenAI's configs state, means
+/// the segment's largest id, the first one of equals: the end token if there is one, or the
+/// beginning token in a first segment without an end. Padding has id 0 and is never larger.
 pub(super) fn segments(ids: &[u32], context: usize, eos_token: u32) -> Vec<Segment<'_>> {
     const LEGACY: u32 = 2;
     ids.chunks(context)
@@ -44,13 +44,13 @@ mod tests {
 
     #[test]
     fn legacy_segments_are_pooled_at_their_largest_id() {
-        // 90 begins, 91 ends.
+        // 90 is the beginning token, 91 the end token.
         assert_eq!(lens(&[90, 5, 6, 91], 4, 2), [[90, 5, 6, 91]]);
-        // A first segment without an end: its beginning. A middle one: its largest id, the
-        // first of equals. The last one, here of a single token: its end.
+        // The first segment has no end: pooled at its beginning. The middle one: at its largest id,
+        // the first of equals. The last one, a single token here: at its end.
         let ids = [90, 5, 6, 7, 3, 8, 8, 1, 91];
         assert_eq!(lens(&ids, 4, 2), [vec![90], vec![3, 8], vec![91]]);
-        // Zeros are tokens too, the first one counts.
+        // Zeros count as tokens too: pooled at the first one.
         assert_eq!(lens(&[0, 0, 0], 3, 2), [[0]]);
     }
 

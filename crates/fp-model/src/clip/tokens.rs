@@ -1,4 +1,4 @@
-//! From a question to CLIP's tokens.
+//! Tokenisation of questions for CLIP.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,9 @@ use crate::config::{ClipConfig, read_json};
 use crate::error::Result;
 use crate::tokenizer;
 
-/// Begins every text.
+/// The token that begins every text.
 const BOS: &str = "<|startoftext|>";
-/// Ends every text.
+/// The token that ends every text.
 const EOS: &str = "<|endoftext|>";
 
 /// A CLIP model's tokenizer.
@@ -29,8 +29,7 @@ impl ClipTokenizer {
     /// Reads `tokenizer.json` in `dir`, or else `vocab.json` and `merges.txt`.
     ///
     /// # Errors
-    /// None of them, files that can't be used, and tokens that `config` has no embedding
-    /// for.
+    /// No such files, files that can't be used, or tokens without an embedding in `config`'s model.
     pub(crate) fn open(dir: &Path, config: &ClipConfig) -> Result<ClipTokenizer> {
         let [file, vocab, merges] =
             ["tokenizer.json", "vocab.json", "merges.txt"].map(|name| dir.join(name));
@@ -72,12 +71,12 @@ impl ClipTokenizer {
         })
     }
 
-    /// The files that it was read from.
+    /// The files that the tokenizer was read from.
     pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// The ids of a text of any length, its beginning and its end.
+    /// Token ids of a text of any length, with its beginning and end tokens.
     ///
     /// # Errors
     /// The tokenizer library fails.
@@ -89,8 +88,7 @@ impl ClipTokenizer {
     }
 }
 
-/// OpenAI's tokenizer of a vocabulary and its merges, as transformers makes it of these
-/// files.
+/// OpenAI's tokenizer from a vocabulary and its merges, as transformers builds it from these files.
 fn of_vocabulary(vocab: &Path, merges: &Path) -> Result<Tokenizer> {
     const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
     let ids = read_json(vocab)?;

@@ -28,7 +28,7 @@ pub(super) struct TextTower {
     config: ClipTextConfig,
     shape: EncoderShape,
     tokens: Embedding,
-    /// `[context, width]`.
+    /// Position embeddings, `[context, width]`.
     positions: Tensor,
     layers: Vec<EncoderLayer>,
     final_norm: Norm,
@@ -36,7 +36,7 @@ pub(super) struct TextTower {
     context: ComputeContext,
 }
 
-/// Names and shapes of the tensors that it takes, its layers' among them.
+/// Names and shapes of the tensors that the tower takes, those of its layers included.
 pub(super) fn expected(config: &ClipConfig) -> Vec<(String, Vec<usize>)> {
     let text = &config.text;
     let (w, m) = (text.hidden_size, text.intermediate_size);
@@ -103,8 +103,8 @@ impl TextTower {
         })
     }
 
-    /// Embeddings `[segments, C]` of a text's ids, its beginning and its end included.
-    /// Neither normalised nor scaled.
+    /// Embeddings `[segments, C]` of a text's ids, which include its beginning and end tokens. They
+    /// are neither normalised nor scaled.
     pub(super) fn forward(&self, ids: &[u32]) -> Result<Tensor> {
         let segments = segments(ids, self.config.max_positions, self.config.eos_token);
         let pooled = segments

@@ -7,15 +7,15 @@ use super::vision::{Activation, VisionConfig};
 use super::{MOST_HEADS, MOST_LAYERS, read_json};
 use crate::error::Result;
 
-/// Longest context that a config may state.
+/// Longest context that a config may state, in tokens.
 const MOST_POSITIONS: usize = 1 << 20;
 
-/// A CLIP model, as far as it is used beside a LLaVA checkpoint.
+/// The parts of a CLIP model's configuration that are used beside a LLaVA checkpoint.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ClipConfig {
     /// The text tower.
     pub text: ClipTextConfig,
-    /// The vision tower, whose weights are the LLaVA checkpoint's.
+    /// The vision tower, whose weights come from the LLaVA checkpoint.
     pub vision: VisionConfig,
     /// C, width of the embeddings of images and texts.
     pub projection_dim: usize,
@@ -42,8 +42,8 @@ pub struct ClipTextConfig {
     pub activation: Activation,
     /// Added to the variance in each layer norm.
     pub layer_norm_eps: f64,
-    /// The token that a text is pooled at. OpenAI's configs say 2, which means the largest
-    /// id of the text.
+    /// The token that a text is pooled at. OpenAI's configs state 2, which means the largest id of
+    /// the text.
     pub eos_token: u32,
 }
 
@@ -51,8 +51,8 @@ impl ClipConfig {
     /// Reads `config.json` in `dir`.
     ///
     /// # Errors
-    /// A file that can't be read or parsed; a model that isn't CLIP's, and values that
-    /// aren't supported, with what would be.
+    /// A file that can't be read or parsed, a model other than CLIP, or an unsupported value,
+    /// reported with the supported ones.
     pub fn from_dir(dir: &Path) -> Result<ClipConfig> {
         let path = dir.join("config.json");
         let value = read_json(&path)?;

@@ -1,4 +1,4 @@
-//! Typed access to a JSON object that names the field at fault.
+//! Typed access to a JSON object, with errors that name the field at fault.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{ModelError, Result};
 
-/// A JSON object, or the absence of one, with its place in the file.
+/// A JSON object, or its absence, with its place in the file.
 ///
-/// `null` counts as absent: that is how configs write "the class default".
+/// `null` counts as absent: configs write it to mean the class default.
 pub(crate) struct Fields<'a> {
     map: Option<&'a Map<String, Value>>,
     path: &'a Path,
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
         self.get(name).is_some()
     }
 
-    /// Whether `name` is written at all, be it as `null`.
+    /// Whether `name` is present at all, even as `null`.
     pub(crate) fn is_stated(&self, name: &str) -> bool {
         self.map.is_some_and(|map| map.contains_key(name))
     }
@@ -109,13 +109,13 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A width, or another size of at least 1.
+    /// A positive size, such as a width, of at most 2²⁰.
     pub(crate) fn size(&self, name: &str, default: usize) -> Result<usize> {
         self.size_up_to(name, default, 1 << 20)
     }
 
-    /// A size from 1 to `limit`, which is more than any real one and small enough
-    /// that no product of sizes overflows.
+    /// A size from 1 to `limit`, a bound larger than any real size and small enough that no product
+    /// of sizes overflows.
     pub(crate) fn size_up_to(&self, name: &str, default: usize, limit: usize) -> Result<usize> {
         let Some(value) = self.get(name) else {
             return Ok(default);

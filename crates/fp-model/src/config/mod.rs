@@ -1,8 +1,8 @@
-//! What a checkpoint's config files say about the model.
+//! A model's configuration, from a checkpoint's config files.
 //!
-//! Which fields there are is a family's own ([`crate::Family`]); here are the parts that
-//! families share. Fields that a Hugging Face config leaves out take the defaults of its
-//! class, as its own loader does.
+//! Each family has fields of its own ([`crate::Family`]); here are the parts that families share.
+//! Fields missing from a Hugging Face config take the defaults of its class, as in Hugging Face's
+//! own loader.
 
 mod clip;
 mod dynamic;
@@ -28,8 +28,7 @@ pub(crate) use text::Qwen2Rotary;
 pub use text::{RopeScaling, TextConfig};
 pub use vision::{Activation, TowerKind, VisionConfig};
 
-/// Most layers, heads or values of a head that a config may state; see
-/// [`Fields::size_up_to`].
+/// Largest number of layers and of heads that a config may state; see [`Fields::size_up_to`].
 pub(crate) const MOST_LAYERS: usize = 1 << 10;
 pub(crate) const MOST_HEADS: usize = 1 << 12;
 const MOST_VALUES_OF_A_HEAD: usize = 1 << 12;
@@ -44,20 +43,20 @@ pub enum FeatureSelect {
     Full,
 }
 
-/// Whose folder layout a checkpoint has.
+/// The project whose folder layout a checkpoint has.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Hugging Face: everything in one folder.
     HuggingFace,
-    /// The original project: the vision tower lies apart, under this name.
+    /// The original project: the vision tower has a folder of its own, under this name.
     Original {
         /// `mm_vision_tower`.
         vision_tower: String,
     },
 }
 
-/// The whole of a model's configuration.
+/// A model's whole configuration.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ModelConfig {
     /// The family.
@@ -68,23 +67,23 @@ pub struct ModelConfig {
     pub vision: VisionConfig,
     /// Activation between the projector's two layers.
     pub projector_activation: Activation,
-    /// Id that stands for the image in a prompt; the original layout has none.
+    /// Token id that stands for the image in a prompt; `None` in the original layout.
     pub image_token: Option<u32>,
     /// Index into the vision tower's hidden states, from the end if negative.
     pub vision_feature_layer: i64,
     /// Which rows are features.
     pub feature_select: FeatureSelect,
-    /// Resolutions `(height, width)` of any-resolution input; `None` where one
-    /// square is all that the model takes.
+    /// Resolutions `(height, width)` of any-resolution input; `None` if the model takes only one
+    /// square.
     pub grid_pinpoints: Option<Vec<(usize, usize)>>,
-    /// Crops whose features are left as large as they are (`anyres_max_9`), where there is a
-    /// limit; see [`fp_image::FeaturePacking::shrunk`].
+    /// Number of crops up to which features keep their size (`anyres_max_9`), if there is a limit;
+    /// see [`fp_image::FeaturePacking::shrunk`].
     pub most_crops: Option<usize>,
-    /// Patches of images of any size, where the vision part takes those.
+    /// Settings for images of any size, if the vision part takes them as patches.
     pub dynamic: Option<DynamicVision>,
-    /// `image_aspect_ratio`, where the config states it.
+    /// `image_aspect_ratio`, if the config states it.
     pub image_aspect_ratio: Option<String>,
-    /// Number format of the stored weights, where the config states it.
+    /// Number format of the stored weights, if the config states it.
     pub stored_dtype: Option<String>,
     /// Tokens at which generation stops.
     pub eos_tokens: Vec<u32>,
@@ -101,12 +100,12 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Reads `config.json` (and `generation_config.json`, if there) in `dir`.
     ///
-    /// An original-layout config gets the default vision tower's shape, CLIP
-    /// ViT-L/14 at 336; loading replaces it by what the tower's folder says.
+    /// A config in the original layout gets the shape of the default vision tower, CLIP ViT-L/14 at
+    /// 336; loading replaces it by the shape in the tower's folder.
     ///
     /// # Errors
-    /// A file that can't be read or parsed; a model type, activation or field
-    /// value that isn't supported, with what would be.
+    /// A file that can't be read or parsed; an unsupported model type, activation or field value,
+    /// reported with the supported ones.
     pub fn from_dir(dir: &Path) -> Result<ModelConfig> {
         let path = dir.join("config.json");
         let value = read_json(&path)?;
@@ -122,26 +121,25 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// As [`ModelConfig::from_dir`], from a parsed `config.json`.
+    /// Like [`ModelConfig::from_dir`], from a parsed `config.json`.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn from_value(value: &Value, path: &Path) -> Result<ModelConfig> {
         let fields = Fields::new(value, path)?;
         Family::config(&fields)
     }
 
-    /// What to do with an image that isn't square where nobody says otherwise: what
-    /// the config states, else padding.
+    /// Default treatment of images that aren't square: as the config states, otherwise padding.
     pub fn image_aspect(&self) -> ImageAspect {
         match self.image_aspect_ratio.as_deref() {
-            // The original's name for no padding.
+            // The original project's name for no padding.
             Some("square") => ImageAspect::Crop,
             _ => ImageAspect::Pad,
         }
     }
 
-    /// Number of vision layers to run for the features.
+    /// Number of vision layers that the features need.
     pub fn num_vision_layers_used(&self) -> usize {
         let states = self.vision.num_layers as i64 + 1;
         let index = match self.vision_feature_layer {
@@ -153,8 +151,8 @@ impl ModelConfig {
             .min(self.vision.num_layers)
     }
 
-    /// Image features that one square image gives; of a vision part that takes images of any
-    /// size, those of the square that dummies have.
+    /// Number of image features of one square image; for a vision part that takes images of any
+    /// size, of a square of the tower's `image_size`.
     pub fn tokens_per_square(&self) -> usize {
         if let Some(dynamic) = &self.dynamic {
             let side = self.vision.image_size;
@@ -168,26 +166,26 @@ impl ModelConfig {
             }
     }
 
-    /// Columns and rows of the image tokens of an image of `[height, width]` pixels as the
-    /// vision part takes it, where that takes any size; none of squares and tiles.
+    /// Columns and rows of the image tokens of a preprocessed image of `[height, width]` pixels, if
+    /// the vision part takes images of any size; `None` for squares and tiles.
     pub fn token_grid(&self, pixels: [usize; 2]) -> Option<[usize; 2]> {
         let dynamic = self.dynamic.as_ref()?;
         Some(dynamic.grid(&self.vision, pixels))
     }
 
-    /// Image tokens that every image becomes; none where their number depends on its size.
+    /// Number of image tokens of every image; `None` if it depends on the image's size.
     pub fn fixed_num_tokens(&self) -> Option<usize> {
         let depends = self.grid_pinpoints.is_some() || self.dynamic.is_some();
         (!depends).then(|| self.tokens_per_square())
     }
 
-    /// Layers of the vision tower that methods may look into; none where a token is several of
-    /// its patches, and nothing is read of it.
+    /// Number of vision layers that methods may read; `None` if a token merges several patches,
+    /// since nothing is read from such a tower.
     pub fn num_readable_layers(&self) -> Option<usize> {
         self.dynamic.is_none().then_some(self.vision.num_layers)
     }
 
-    /// The sizes that images are enlarged to, of a model that takes tiles.
+    /// The sizes that images are resized to, for a model that takes tiles.
     ///
     /// # Errors
     /// Sizes that can't be used.
@@ -199,11 +197,11 @@ impl ModelConfig {
         Ok(Some(pinpoints.with_most_crops(self.most_crops)))
     }
 
-    /// Refuses a form of any-resolution input that this model doesn't have.
+    /// Refuses a form of any-resolution input that this model doesn't support.
     ///
     /// # Errors
-    /// Any form for a model without tiles, the fixed one for a model of another family than
-    /// LLaVA-NeXT's.
+    /// Any form if the model takes no tiles; the fixed form if the model isn't of the LLaVA-NeXT
+    /// family.
     pub fn check_anyres(&self, form: AnyRes) -> Result<()> {
         let is_there = self.grid_pinpoints.is_some()
             && (form == AnyRes::Unpad || self.family == Family::Llava);
@@ -223,10 +221,10 @@ impl ModelConfig {
         })
     }
 
-    /// Of each image token of a single square, whether its patch lies wholly in the padding
-    /// that `processor` puts around an image of `size`
-    /// ([`ImageProcessor::padded_patches`]): `[N]`. The class token stands for the whole
-    /// image and is never padding. Any-resolution input is cut otherwise; this isn't of it.
+    /// For each image token of a single square, whether its patch lies wholly in the padding that
+    /// `processor` adds to an image of `size` ([`ImageProcessor::padded_patches`]): `[N]`. The
+    /// class token represents the whole image and is never padding. Not applicable to
+    /// any-resolution input, which is cut differently.
     pub fn padded_tokens(
         &self,
         processor: &ImageProcessor,
@@ -272,7 +270,7 @@ impl ModelConfig {
             ));
         }
         if self.grid_pinpoints.is_some() && self.feature_select == FeatureSelect::Full {
-            // A class token has no place in the grid that tiles are put together to.
+            // A class token has no place in the grid into which tiles are assembled.
             return Err(invalid(
                 "vision_feature_select_strategy",
                 "full",

@@ -26,8 +26,8 @@ named_enum! {
         Qwen25VlWith3b = "qwen2.5-vl-3b",
         /// Qwen2.5-VL with a decoder of 7B.
         Qwen25VlWith7b = "qwen2.5-vl-7b",
-        /// A decoder of width 1024 with 12 layers behind a small tower that still
-        /// gives 576 image tokens: what a CPU can be timed on.
+        /// A decoder of width 1024 with 12 layers behind a small tower that still gives 576 image
+        /// tokens; small enough to be timed on a CPU.
         Bench1024 = "bench-1024",
         /// A model of a few thousand weights, for tests and examples.
         Tiny = "tiny",

@@ -1,4 +1,4 @@
-//! Configs in full, in part, and wrong.
+//! Complete, partial and invalid configs.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn absent_fields_take_the_class_defaults() {
         (config.image_token, config.num_vision_layers_used()),
         (Some(32000), 23)
     );
-    // A vision_config that is there takes the class's own, other defaults.
+    // A vision_config that is present takes the class defaults, which differ.
     let config = parse(&json!({"vision_config": {}})).unwrap();
     assert_eq!(
         (config.vision.hidden_size, config.vision.patch_size),

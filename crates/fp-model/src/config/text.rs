@@ -6,14 +6,14 @@ use super::Fields;
 use super::{MOST_HEADS, MOST_LAYERS, MOST_VALUES_OF_A_HEAD};
 use crate::error::Result;
 
-/// Longest sequence that a config may state.
+/// Longest sequence that a config may state, in tokens.
 const MOST_POSITIONS: usize = 1 << 28;
 
-/// How rotary positions are stretched.
+/// Scaling of rotary positions.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RopeScaling {
-    /// Not at all.
+    /// No scaling.
     None,
     /// Positions are divided by this factor.
     Linear(f64),
@@ -42,29 +42,29 @@ pub struct TextConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// Stretching of rotary positions.
+    /// Scaling of rotary positions.
     pub rope_scaling: RopeScaling,
-    /// Frequencies that turn by time, row and column, one after the other (`mrope_section`);
-    /// none where positions have one axis.
+    /// Numbers of frequencies that rotate by time, row and column (`mrope_section`); `None` if
+    /// positions have one axis.
     pub rope_sections: Option<[usize; 3]>,
-    /// Longest sequence that the model is meant for.
+    /// Longest sequence that the model supports.
     pub max_positions: usize,
-    /// Longest distance that attention may span, where limited.
+    /// Longest distance that attention may span, if limited.
     pub sliding_window: Option<usize>,
     /// Whether the attention's projections of queries, keys and values have a bias.
     pub attention_bias: bool,
-    /// Whether the attention's output projection has one.
+    /// Whether the attention's output projection has a bias.
     pub output_bias: bool,
     /// Whether the MLP's three projections have a bias.
     pub mlp_bias: bool,
     /// Whether the output layer is the embedding table.
     pub tie_embeddings: bool,
-    /// Tokens at which generation stops, by this config.
+    /// Tokens at which generation stops, according to this config.
     pub eos_tokens: Vec<u32>,
 }
 
 impl TextConfig {
-    /// Reads the decoder's fields, or their absence.
+    /// Reads the decoder's fields; `fields` may be absent.
     pub(crate) fn from_fields(fields: &Fields<'_>) -> Result<TextConfig> {
         let model_type = fields.string("model_type", "llama")?;
         let mistral = match model_type.as_str() {
@@ -96,7 +96,7 @@ impl TextConfig {
                 max_positions,
                 MOST_POSITIONS,
             )?,
-            // `null` switches the window off; only silence means the default.
+            // `null` disables the window; only a missing field means the default.
             sliding_window: if fields.is_stated("sliding_window") {
                 fields.optional_size("sliding_window", MOST_POSITIONS)?
             } else {
@@ -116,8 +116,8 @@ impl TextConfig {
         Ok(config)
     }
 
-    /// Reads the fields of a Qwen2 decoder, whose projections of queries, keys and values alone
-    /// have biases; `sections` of the rotary embedding where it turns by three axes.
+    /// Reads the fields of a Qwen2 decoder, in which only the projections of queries, keys and
+    /// values have biases; with three rotary axes also the sections of the embedding.
     pub(crate) fn qwen2(
         fields: &Fields<'_>,
         model_types: &[&str],
@@ -177,7 +177,7 @@ impl TextConfig {
         })
     }
 
-    /// The axis of positions, 0 to 2, that turns each frequency; none where there is one axis.
+    /// The axis of positions, 0 to 2, that rotates each frequency; `None` if there is one axis.
     pub(crate) fn rope_axes(&self) -> Option<Vec<usize>> {
         let sections = self.rope_sections?;
         let axes = sections.iter().enumerate();
@@ -231,16 +231,17 @@ impl TextConfig {
     }
 }
 
-/// How the rotary embedding of a Qwen2 decoder reads positions.
+/// Position axes of a Qwen2 decoder's rotary embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Qwen2Rotary {
     /// One axis.
     Line,
-    /// Three axes, each of some frequencies.
+    /// Three axes, each with a section of the frequencies.
     Sections,
 }
 
-/// Newer configs state all that concerns rotation in one object.
+/// The base of the rotary frequencies, which newer configs state in an object for all rotary
+/// settings.
 fn rope_theta(fields: &Fields<'_>) -> Result<f64> {
     rope_theta_or(fields, 10000.0)
 }
@@ -255,7 +256,7 @@ fn rope_theta_or(fields: &Fields<'_>, default: f64) -> Result<f64> {
     }
 }
 
-/// Frequencies by axis, which have to be all of a head's.
+/// Number of frequencies per axis; together they must be all of a head's.
 fn rope_sections(fields: &Fields<'_>, half: usize) -> Result<[usize; 3]> {
     let name = if fields.has("rope_parameters") {
         "rope_parameters"

@@ -30,14 +30,14 @@ impl Activation {
     }
 }
 
-/// How a tower's first hidden state is made.
+/// How a tower's first hidden state is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TowerKind {
     /// CLIP: a class token before the patches, and a norm after the embeddings.
     Clip,
-    /// SigLIP: patches alone, whose embedding has a bias; pixels that fill no patch are left
-    /// out.
+    /// SigLIP: patches alone, whose embedding has a bias; pixels that don't fill a patch are
+    /// dropped.
     Siglip,
     /// Qwen2-VL: patches alone, without learned positions.
     Rotary,
@@ -46,13 +46,13 @@ pub enum TowerKind {
 /// A vision transformer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct VisionConfig {
-    /// How its first hidden state is made.
+    /// How its first hidden state is computed.
     pub kind: TowerKind,
     /// Width of the hidden states.
     pub hidden_size: usize,
     /// Width inside the MLP.
     pub intermediate_size: usize,
-    /// Number of layers, of which features may need fewer.
+    /// Number of layers; features may need fewer.
     pub num_layers: usize,
     /// Number of heads.
     pub num_heads: usize,
@@ -170,8 +170,8 @@ impl VisionConfig {
         Ok(config)
     }
 
-    /// The layer, counted from 0, that `index` means among the tower's layers, as in
-    /// transformers' `attentions`: from the end if negative, so that −1 is the last layer.
+    /// The layer, counted from 0, with `index` among the tower's layers, as in transformers'
+    /// `attentions`: from the end if negative, so that −1 is the last layer.
     ///
     /// # Errors
     /// An index outside −L..L, L being the number of layers.
@@ -179,8 +179,8 @@ impl VisionConfig {
         resolve(index, self.num_layers, "a vision layer")
     }
 
-    /// The hidden state that `index` means, as in transformers' `hidden_states`: 0 is what
-    /// enters the first layer, L what the last one gives; from the end if negative.
+    /// The hidden state with `index`, as in transformers' `hidden_states`: 0 is the input of the
+    /// first layer, L the output of the last one; from the end if negative.
     ///
     /// # Errors
     /// An index outside −(L + 1)..=L.
@@ -192,28 +192,28 @@ impl VisionConfig {
         )
     }
 
-    /// Tokens before those of the patches: the class token, or none.
+    /// Number of tokens before the patches: 1 if there is a class token, else 0.
     pub fn num_class_tokens(&self) -> usize {
         usize::from(self.kind == TowerKind::Clip)
     }
 
-    /// Tokens of one image: its patches, and the class token where there is one.
+    /// Number of tokens of one image: its patches, and the class token if there is one.
     pub fn num_tokens(&self) -> usize {
         self.num_patches() + self.num_class_tokens()
     }
 
-    /// Patches along one side of the image.
+    /// Number of patches along one side of the image.
     pub fn patches_per_side(&self) -> usize {
         self.image_size / self.patch_size
     }
 
-    /// Patches of one image.
+    /// Number of patches of one image.
     pub fn num_patches(&self) -> usize {
         self.patches_per_side().pow(2)
     }
 }
 
-/// The index into `count` entries that `index` means.
+/// Resolves `index` among `count` entries, from the end if negative.
 fn resolve(index: i64, count: usize, what: &'static str) -> Result<usize> {
     let from_start = if index < 0 {
         i64::try_from(count)

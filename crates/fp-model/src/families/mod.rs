@@ -1,9 +1,9 @@
-//! Model families: a folder each, which says what is their own.
+//! Model families: one folder per family, with what is specific to it.
 //!
-//! A family gives its configuration, the names of its tensors, its vision part with the
-//! connector, its prompt and how it numbers positions; how images are prepared follows from its
-//! preprocessor file ([`fp_image::PreprocessorConfig`]). The decoder, caches, prefixes, pruning
-//! and evidence are the same for all.
+//! A family defines its configuration, the names of its tensors, its vision part with the
+//! connector, its prompt and the numbering of positions; image preparation follows from its
+//! preprocessor file ([`fp_image::PreprocessorConfig`]). The decoder, caches, prefixes, pruning and
+//! evidence are the same for all.
 
 mod llava;
 mod llava_onevision;
@@ -33,40 +33,40 @@ named_enum! {
     }
 }
 
-/// What is a family's own.
+/// The parts that are specific to a family.
 pub(crate) trait ModelFamily: Sync {
-    /// Values of `model_type` in a config of Hugging Face's.
+    /// Values of `model_type` in a Hugging Face config.
     fn model_types(&self) -> &'static [&'static str];
 
-    /// Hugging Face's classes.
+    /// Names of its Hugging Face classes.
     fn classes(&self) -> &'static [&'static str];
 
-    /// The configuration.
+    /// Reads its configuration.
     fn config(&self, fields: &Fields<'_>) -> Result<ModelConfig>;
 
-    /// What its tensors are called, layout by layout, the likeliest first.
+    /// Its tensor names, layout by layout, the likeliest first.
     fn layouts(&self, origin: &Origin) -> &'static [Names];
 
-    /// The layout that dummy weights pretend to have.
+    /// The layout whose tensor names dummy weights use.
     fn layout_of_dummies(&self) -> &'static Names;
 
     /// The prompt that its models were trained to answer.
     fn template(&self) -> PromptTemplate;
 
-    /// Whether every sequence begins with a token of its own.
+    /// Whether every sequence begins with the tokenizer's BOS token.
     fn begins_with_bos(&self) -> bool;
 
-    /// What the tokenizer calls the token that stands for the image.
+    /// The tokenizer's name of the token that stands for the image.
     fn image_token(&self) -> &'static str {
         IMAGE_PLACEHOLDER
     }
 
-    /// Every tensor of the vision part and the connector.
+    /// All tensors of the vision part and the connector.
     fn vision_tensors(&self, config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
         square_tensors(config, names)
     }
 
-    /// Every further tensor that `parts` of the vision tower take.
+    /// The additional tensors that `parts` of the vision tower require.
     fn extra_vision_tensors(
         &self,
         config: &ModelConfig,
@@ -76,7 +76,8 @@ pub(crate) trait ModelFamily: Sync {
         extra_square_tensors(config, names, parts)
     }
 
-    /// The vision part and the connector; `tower` reads the tower where it lies apart.
+    /// Loads the vision part and the connector; `loaders.tower` reads a tower stored in another
+    /// folder.
     fn load_vision(
         &self,
         loaders: &Loaders<'_>,
@@ -89,15 +90,15 @@ pub(crate) trait ModelFamily: Sync {
     }
 }
 
-/// What reads a model's tensors.
+/// Readers of a model's tensors.
 pub(crate) struct Loaders<'a> {
     pub(crate) main: Loader<'a>,
-    /// Of the vision tower, whose folder may be another one.
+    /// Reads the vision tower, which may have a folder of its own.
     pub(crate) tower: Loader<'a>,
 }
 
 impl Family {
-    /// What is its own.
+    /// The parts that are specific to this family.
     pub(crate) fn card(self) -> &'static dyn ModelFamily {
         match self {
             Family::Llava => &llava::Llava,
@@ -111,13 +112,13 @@ impl Family {
         self.card().template()
     }
 
-    /// The family of a config of Hugging Face's, by its `model_type`.
+    /// The family of a Hugging Face config, by its `model_type`.
     pub(crate) fn of_model_type(model_type: &str) -> Option<Family> {
         let mut families = Family::ALL.iter().copied();
         families.find(|family| family.card().model_types().contains(&model_type))
     }
 
-    /// All values of `model_type` that are known.
+    /// All supported values of `model_type`.
     pub(crate) fn all_model_types() -> Vec<&'static str> {
         let types = Family::ALL.iter().map(|family| family.card().model_types());
         types.flatten().copied().collect()

@@ -1,5 +1,4 @@
-//! Attention of chosen query rows, and of all rows of sequences whose keys lie in a
-//! projection.
+//! Attention of selected query rows, and of all rows of sequences whose keys are in a projection.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,20 +16,20 @@ use super::word::with_word;
 use super::{cuda_device, driver, gpu, uninitialised};
 use crate::error::Result;
 
-/// Query rows of one sequence, and what of its tokens is asked about.
+/// Query rows of one sequence, and the columns of attention to return.
 #[derive(Debug)]
 pub(crate) struct QueryRows<'a> {
     /// `[Q, stride]`, heads side by side from column 0 on.
     pub(crate) queries: &'a Tensor,
     pub(crate) shape: AttentionShape,
-    /// Number of keys that each row sees.
+    /// Number of keys that each row attends to.
     pub(crate) visible: &'a [usize],
-    /// Tokens whose attention comes out; the softmax is over all that a row sees.
+    /// Tokens whose attention is returned; the softmax is over all keys that a row attends to.
     pub(crate) columns: Range<usize>,
 }
 
 impl QueryRows<'_> {
-    /// Post-softmax attention `[H, Q, columns]` in `f32` to keys in runs.
+    /// Post-softmax attention `[H, Q, columns]` in `f32`, over keys in runs.
     pub(crate) fn attention<T: Element>(&self, runs: Vec<KeyValueRun<'_, T>>) -> Result<Tensor> {
         let device = cuda_device(self.queries)?;
         let stream = device.cuda_stream();
@@ -50,7 +49,7 @@ impl QueryRows<'_> {
             scale: self.shape.scale,
         };
         let mut plan = gpu(AttentionPlan::<T>::new(&stream, self.shape))?;
-        // Of the table's sequence only the keys count.
+        // Only the keys of the table's sequence are used.
         let sequence = SequenceKeys {
             rows: 0..0,
             first_key: 0,
@@ -103,14 +102,14 @@ impl Projected<'_> {
         self.shape.num_heads * self.shape.head_dim
     }
 
-    /// What each sequence's tokens take of those of its own that they see:
-    /// `[count · len, V]`.
+    /// Attention output `[count · len, V]` of all tokens, each over the tokens of its own sequence,
+    /// up to itself if causal.
     pub(crate) fn attend(&self, is_causal: bool) -> Result<Tensor> {
         by_format!(self.rows.dtype(), "projections", attend(self, is_causal))
     }
 
-    /// Post-softmax attention `[H, rows, columns]` in `f32` of a sequence's tokens `rows`,
-    /// whose tokens `visible` are seen.
+    /// Post-softmax attention `[H, rows, columns]` in `f32` of a sequence's tokens `rows`; row i
+    /// attends to the first `visible[i]` tokens.
     pub(crate) fn rows(
         &self,
         sequence: usize,

@@ -1,4 +1,4 @@
-//! What greedy decoding takes of logits, and whether values are finite.
+//! Greedy choices from logits, and checks that values are finite.
 
 use candle_core::Tensor;
 use fp_kernels::cuda::{GreedyChoice, choose};
@@ -8,19 +8,19 @@ use super::word::with_word;
 use super::{cuda_device, gpu};
 use crate::error::{ModelError, Result};
 
-/// What greedy decoding takes of a sequence's logits.
+/// The greedy choice from one sequence's logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Choice {
     pub(crate) token: u32,
-    /// Distance of the two largest logits; infinite where there is one.
+    /// Difference of the two largest logits; infinite if there is only one.
     pub(crate) margin: f32,
     pub(crate) is_finite: bool,
 }
 
-/// The choice of each row of logits `[B, V]`; waits for the device, once.
+/// The choice from each row of logits `[B, V]`; waits for the device once.
 ///
 /// # Errors
-/// What this thread's launches found wrong with their data, a GPU that fails.
+/// Errors that this thread's launches found in their data, a GPU that fails.
 pub(crate) fn choose_tokens(logits: &Tensor) -> Result<Vec<Choice>> {
     by_format!(logits.dtype(), "logits", chosen(logits))
 }
@@ -33,7 +33,7 @@ fn chosen<T: Element>(logits: &Tensor) -> Result<Vec<Choice>> {
     with_word(&stream, |word| {
         let choices = gpu(choose(&stream, [batch_size, vocabulary], values, word))?;
         let choices = gpu(choices.read(&stream));
-        // What was wrong is told once.
+        // The error word is read only once.
         let is_sound = |choices: &Vec<GreedyChoice>| choices.iter().all(|c| c.is_finite != 0);
         if !choices.as_ref().is_ok_and(is_sound) {
             gpu(word.reset(&stream))?;
@@ -49,7 +49,7 @@ fn chosen<T: Element>(logits: &Tensor) -> Result<Vec<Choice>> {
     })
 }
 
-/// Checks that all values of a dense tensor are finite; waits for the device, once.
+/// Checks that all values of a dense tensor are finite; waits for the device once.
 pub(crate) fn check_finite(tensor: &Tensor, what: &'static str) -> Result<()> {
     let width = tensor.dims().last().copied().unwrap_or(1).max(1);
     if tensor.elem_count() == 0 {

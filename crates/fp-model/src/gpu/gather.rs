@@ -1,4 +1,4 @@
-//! Rows by index, of one table or of two, in one launch.
+//! Gathering rows by index, from one or two tables, in one launch.
 
 use candle_core::Tensor;
 use fp_kernels::cuda::{FROM_TABLE, FeatureRows, GatherRows, RowTable, gather_rows};
@@ -28,13 +28,13 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Rows `ids` of a table, which are known to be in it.
+/// Rows `ids` of a table; the ids must be in range.
 pub(crate) fn rows_of(columns: Columns<'_>, ids: &[u32]) -> Result<Tensor> {
     by_format!(columns.table.dtype(), "rows", gathered(columns, None, ids))
 }
 
-/// Rows `ids` of a table `[V, D]` followed by the rows of `features [F, D]`: an id of V or
-/// more is row id − V of the features.
+/// Rows `ids` of a table `[V, D]` followed by the rows of `features [F, D]`: an `id` of V or more
+/// means row `id − V` of the features.
 pub(crate) fn rows_of_both(table: &Tensor, features: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let columns = Columns::all(table)?;
     by_format!(
@@ -63,7 +63,7 @@ fn gathered<T: Element>(
     let mut out = uninitialised::<T>(&stream, ids.len() * width)?;
     let (storage, _) = table.storage_and_layout();
     let features_storage = features.map(|features| (features.storage_and_layout().0, features));
-    // Where features are: one upload, the ids of the table and those of the features.
+    // With features: one upload of the ids of the table followed by those of the features.
     let mut uploaded = ids.to_vec();
     if features.is_some() {
         let split = num_rows as u32;

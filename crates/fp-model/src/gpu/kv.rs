@@ -1,4 +1,4 @@
-//! Memory of keys and values on a GPU.
+//! GPU memory for keys and values.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use super::{driver, uninitialised};
 use crate::error::{ModelError, Result};
 use crate::weights::ComputeContext;
 
-/// Runs start at multiples of so many values, which is 16 bytes or more in any format.
+/// Runs start at multiples of this number of values: 16 bytes or more in any format.
 const ALIGNMENT: usize = 8;
 
-/// Keys and values of one layer's run, `[heads, capacity, head_dim]` each, in memory that
-/// the runs of several layers have together.
+/// Keys and values of one layer's run, `[heads, capacity, head_dim]` each, in memory that the runs
+/// of several layers share.
 #[derive(Debug, Clone)]
 pub(crate) struct KvMemory {
     memory: Arc<CudaStorage>,
-    /// Where keys and values begin.
+    /// Start indices of keys and of values.
     starts: [usize; 2],
-    /// Values of each.
+    /// Number of values in each.
     len: usize,
 }
 
 impl KvMemory {
-    /// Memory for so many layers' runs of `len` keys and `len` values, in one allocation
-    /// and not cleared.
+    /// Memory for one run of `len` keys and `len` values for each of `num_layers` layers, in one
+    /// allocation, uninitialised.
     ///
     /// # Errors
-    /// Memory that can't be had.
+    /// Memory can't be allocated.
     pub(crate) fn of_layers(
         context: &ComputeContext,
         num_layers: usize,
@@ -48,10 +48,10 @@ impl KvMemory {
             .collect())
     }
 
-    /// As [`KvMemory::of_layers`], of one run that several layers fill in turn.
+    /// Like [`KvMemory::of_layers`], for one run that several layers fill in turn.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub(crate) fn of_layer(context: &ComputeContext, len: usize) -> Result<KvMemory> {
         let stride = len.next_multiple_of(ALIGNMENT);
         Ok(KvMemory {
@@ -61,7 +61,7 @@ impl KvMemory {
         })
     }
 
-    /// Bytes of keys and values.
+    /// Bytes of the keys and values.
     pub(crate) fn bytes(&self) -> usize {
         use candle_core::backend::BackendStorage;
         2 * self.len * self.memory.dtype().size_in_bytes()
@@ -78,7 +78,7 @@ impl KvMemory {
         self.memory.clone()
     }
 
-    /// As kernels that append to it find it.
+    /// View for kernels that append keys and values.
     pub(crate) fn to_append<T: Element>(&self, capacity: usize) -> Result<KvRunViews<'_, T>> {
         let [keys, values] = self.views()?;
         Ok(KvRunViews {
@@ -89,7 +89,7 @@ impl KvMemory {
         })
     }
 
-    /// Its first `len` tokens, as attention reads them.
+    /// View of the first `len` tokens for attention.
     pub(crate) fn to_read<T: Element>(
         &self,
         len: usize,

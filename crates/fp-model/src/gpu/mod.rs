@@ -1,7 +1,7 @@
-//! What a model does on a GPU, by this project's kernels: rows, attention, and what is chosen
-//! by it. Only matrix products are the tensor library's, which calls cuBLAS.
+//! The model's operations on a GPU with this project's kernels: rows, attention, scoring, and the
+//! choice of tokens. Only matrix products are the tensor library's, which calls cuBLAS.
 //!
-//! Takes tensors, slices and shapes; knows nothing of layers and prefixes.
+//! These functions take tensors, slices and shapes; they are independent of layers and prefixes.
 
 mod attention;
 mod choose;
@@ -51,7 +51,7 @@ pub(crate) fn cuda_device(tensor: &Tensor) -> Result<&CudaDevice> {
     }
 }
 
-/// Memory that a kernel is about to write.
+/// Memory for a kernel to overwrite.
 pub(crate) fn uninitialised<T: PlainValue>(
     stream: &Arc<CudaStream>,
     len: usize,
@@ -67,7 +67,7 @@ pub(crate) fn preflight(index: usize) -> Result<()> {
     }
 }
 
-/// Bytes of the GPU's memory that are free now.
+/// Free bytes of the GPU's memory now.
 pub(crate) fn free_memory(device: &CudaDevice) -> Result<u64> {
     let info = device.cuda_stream().context().mem_get_info();
     Ok(driver("free memory", info)?.0 as u64)

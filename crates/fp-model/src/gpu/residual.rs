@@ -1,5 +1,5 @@
-//! The residual stream of a run through layers: one buffer that norms add to as they read it, so
-//! that no addition is a launch of its own.
+//! The residual stream of a run through layers: one buffer to which norms add as they read it, so
+//! that no addition needs a launch of its own.
 
 use candle_core::{CudaDevice, Tensor};
 use cudarc::driver::CudaSlice;
@@ -10,7 +10,7 @@ use super::rows::{NormWeights, add_and_norm, norm_of};
 use super::values::{Element, copy_of, tensor};
 use crate::error::Result;
 
-/// The residual stream `[T, D]`, and what the last matrix product adds to it.
+/// The residual stream `[T, D]`, and the output of the last matrix product, not added yet.
 pub(crate) struct Residual<'a, T> {
     device: &'a CudaDevice,
     values: CudaSlice<T>,
@@ -19,7 +19,7 @@ pub(crate) struct Residual<'a, T> {
 }
 
 impl<'a, T: Element> Residual<'a, T> {
-    /// A copy of hidden states `[T, D]`, to be added to.
+    /// Copies hidden states `[T, D]` into a new residual stream.
     pub(crate) fn of(hidden: &'a Tensor) -> Result<Residual<'a, T>> {
         Ok(Residual {
             device: cuda_device(hidden)?,
@@ -29,13 +29,13 @@ impl<'a, T: Element> Residual<'a, T> {
         })
     }
 
-    /// Rows `[T, D]` that the next norm adds before it reads.
+    /// Sets rows `[T, D]` that the next norm adds before it reads.
     pub(crate) fn add(&mut self, rows: Tensor) {
         debug_assert!(self.add.is_none(), "a norm stands between additions");
         self.add = Some(rows);
     }
 
-    /// The norm of the residual stream, with everything added.
+    /// The norm of the residual stream after pending rows are added.
     pub(crate) fn normed(&mut self, weights: NormWeights<'_>) -> Result<Tensor> {
         let num_rows = self.dims.0;
         match self.add.take() {
@@ -44,7 +44,7 @@ impl<'a, T: Element> Residual<'a, T> {
         }
     }
 
-    /// Some of its rows alone. Nothing is left to add here: rows are chosen behind a norm.
+    /// Keeps only some rows. No rows may be pending: call it after a norm.
     pub(crate) fn keep(self, rows: &[u32]) -> Result<Residual<'a, T>> {
         debug_assert!(self.add.is_none(), "rows are chosen behind a norm");
         let all = tensor(self.values, self.dims, self.device);
@@ -58,7 +58,8 @@ impl<'a, T: Element> Residual<'a, T> {
     /// The sum of everything, `[T, D]`.
     pub(crate) fn finish(mut self) -> Result<Tensor> {
         if let Some(add) = &self.add {
-            // The norm adds, and what it norms is of no use: any weight will do.
+            // The norm's kernel does the addition; its normed output is discarded, so any weight
+            // will do.
             let weight = add.narrow(0, 0, 1)?.flatten_all()?;
             self.normed(NormWeights {
                 weight: &weight,

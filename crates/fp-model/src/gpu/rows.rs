@@ -14,9 +14,9 @@ use crate::error::Result;
 /// A norm's parameters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NormWeights<'a> {
-    /// `[D]`.
+    /// Scale of each column, `[D]`.
     pub(crate) weight: &'a Tensor,
-    /// `[D]` of a layer norm; none of an RMS norm.
+    /// `[D]` for a layer norm; `None` for an RMS norm.
     pub(crate) bias: Option<&'a Tensor>,
     pub(crate) epsilon: f64,
 }
@@ -56,7 +56,7 @@ fn added_of<T: Element>(
 
 /// `x + y`, `[T, D]` each.
 pub(crate) fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    // The norm's kernel adds; what it norms is dropped, and so any weight will do.
+    // The norm's kernel does the addition; its normed output is discarded, so any weight will do.
     let weights = NormWeights {
         weight: &y.narrow(0, 0, 1)?.flatten_all()?,
         bias: None,
@@ -81,7 +81,7 @@ pub(super) fn add_and_norm<T: Element>(
     norm_into(device, input, num_rows, weights)
 }
 
-/// The norm of the residual stream as it is.
+/// The norm of the residual stream, with nothing added.
 pub(super) fn norm_of<T: Element>(
     device: &CudaDevice,
     residual: &CudaSlice<T>,
@@ -160,7 +160,7 @@ fn activated_of<T: Element>(
     Ok(tensor(out, (num_rows, width), device))
 }
 
-/// `silu(gate) · up` of `[T, 2 · width]`, gates first, a bias added before.
+/// `silu(gate) · up` of rows `[T, 2 · width]`, gates in the first half, after adding a bias.
 pub(crate) fn gated(x: &Tensor, bias: Option<&Tensor>, width: usize) -> Result<Tensor> {
     by_format!(x.dtype(), "rows", gated_of(x, bias, width))
 }

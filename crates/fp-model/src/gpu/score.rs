@@ -15,7 +15,7 @@ use fp_scoring::{
 use super::{cuda_device, view};
 use crate::error::{ModelError, Result};
 
-/// Some rows' attention to the image in one layer, on a GPU.
+/// The attention of some query rows to the image in one layer, on a GPU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LayerAttention<'a> {
     /// `[H, Q, N]` in `f32`.
@@ -24,11 +24,11 @@ pub(crate) struct LayerAttention<'a> {
     pub(crate) rows: &'a [usize],
     /// H.
     pub(crate) num_heads: usize,
-    /// Where the image stands.
+    /// Token ranges of system, image and text.
     pub(crate) layout: TokenLayout,
 }
 
-/// One row per head on a GPU.
+/// Combined attention, one row per head, on a GPU.
 #[derive(Debug)]
 pub(crate) struct DeviceCombined {
     attention: DeviceAttention,
@@ -37,10 +37,10 @@ pub(crate) struct DeviceCombined {
 }
 
 impl LayerAttention<'_> {
-    /// Combines the rows into one per head. Enqueues and returns.
+    /// Combines the rows into one per head. Enqueues the work without waiting.
     ///
     /// # Errors
-    /// As [`fp_scoring::image_attention`], and a GPU that fails.
+    /// Those of [`fp_scoring::image_attention`], and a GPU that fails.
     pub(crate) fn combine(&self, query: QueryStrategy) -> Result<DeviceCombined> {
         let stream = cuda_device(self.values)?.cuda_stream();
         let (storage, _) = self.values.storage_and_layout();
@@ -62,10 +62,10 @@ impl LayerAttention<'_> {
         })
     }
 
-    /// What one pair of strategies selects, with rows named in errors.
+    /// The selection by one pair of strategies; errors name the row.
     ///
     /// # Errors
-    /// As [`fp_scoring::select`], and a GPU that fails.
+    /// Those of [`fp_scoring::select`], and a GPU that fails.
     pub(crate) fn select(
         &self,
         head: HeadStrategy,
@@ -91,8 +91,8 @@ impl LayerAttention<'_> {
 }
 
 impl DeviceCombined {
-    /// What each request's head strategies select, one selection per strategy. All
-    /// requests are enqueued before the first outcome is read.
+    /// The selections by each request's head strategies, one per strategy. All requests are
+    /// enqueued before the first result is read.
     pub(crate) fn score<'a>(
         &self,
         requests: impl Iterator<Item = (&'a [HeadStrategy], &'a SelectOptions)>,
@@ -103,7 +103,7 @@ impl DeviceCombined {
                 score_batch(&self.stream, &values, self.shape, strategies, options)
             })
             .collect();
-        // What was enqueued comes to the host in one copy.
+        // All results are copied to the host at once.
         let waiting: Vec<_> = enqueued
             .iter()
             .filter_map(|one| one.as_ref().ok())
@@ -134,7 +134,7 @@ fn nothing(what: &'static str) -> ModelError {
     }
 }
 
-/// An error of a batch of one, naming the rows that were read.
+/// Converts an error of a batch of one, naming the rows that were read.
 fn alone(error: ScoringError, rows: &[usize]) -> ScoringError {
     match error {
         ScoringError::Sample { source, .. } => match *source {

@@ -1,4 +1,4 @@
-//! Values on a GPU as tensors and as slices, in the number format that they have.
+//! Values on a GPU as tensors and as slices, in their number format.
 
 use candle_core::cuda_backend::CudaDType;
 use candle_core::op::BackpropOp;
@@ -10,14 +10,14 @@ use half::{bf16, f16};
 use super::{cuda_device, driver};
 use crate::error::{ModelError, Result};
 
-/// A number format that models compute in.
+/// A number format in which models compute.
 pub(crate) trait Element: DeviceElement + CudaDType + Into<f32> {}
 
 impl Element for f32 {}
 impl Element for f16 {}
 impl Element for bf16 {}
 
-/// Calls a function for the number format of a tensor.
+/// Calls a generic function with the number format of a tensor.
 macro_rules! by_format {
     ($dtype:expr, $what:expr, $function:ident $arguments:tt) => {
         match $dtype {
@@ -30,7 +30,7 @@ macro_rules! by_format {
 }
 pub(crate) use by_format;
 
-/// A tensor of values that are on a GPU already.
+/// A tensor from values that are already on a GPU.
 pub(crate) fn tensor<T: Element>(
     values: CudaSlice<T>,
     dims: impl Into<Shape>,
@@ -81,7 +81,7 @@ fn host_values_of<T: Element>(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(values.into_iter().map(Into::into).collect())
 }
 
-/// Tensors one after the other along their first dimension, by copies on the device.
+/// Concatenates tensors along their first dimension, by copies on the device.
 pub(crate) fn concatenated(parts: &[&Tensor]) -> Result<Tensor> {
     let dtype = parts
         .first()
@@ -118,7 +118,7 @@ fn concatenated_of<T: Element>(parts: &[&Tensor]) -> Result<Tensor> {
     Ok(tensor(joined, dims, device))
 }
 
-/// Dense values of a tensor, copied on the device.
+/// A dense copy of a tensor's values, on the device.
 pub(crate) fn copy_of<T: Element>(tensor: &Tensor) -> Result<CudaSlice<T>> {
     let stream = cuda_device(tensor)?.cuda_stream();
     let (storage, _) = tensor.storage_and_layout();

@@ -1,4 +1,4 @@
-//! Where launches tell what is wrong with their data.
+//! The word in which launches report errors in their data.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,9 +11,8 @@ use fp_kernels::cuda::ErrorWord;
 use super::gpu;
 use crate::error::Result;
 
-/// Calls `f` with this thread's error word on the device: everything that a thread enqueues
-/// tells what is wrong with its data in one word, which [`super::choose_tokens`] reads with the
-/// tokens.
+/// Calls `f` with this thread's error word on the device: all launches of a thread report errors in
+/// their data in one word, which [`super::choose_tokens`] reads along with the tokens.
 pub(crate) fn with_word<R>(
     stream: &Arc<CudaStream>,
     f: impl FnOnce(&mut ErrorWord) -> Result<R>,

@@ -17,7 +17,7 @@ use crate::linear::{Linear, into_rows};
 use crate::ops::{self, attention_weights, heads_of, with_values};
 use crate::weights::{ComputeContext, Loader};
 
-/// One layer's attention. Queries, keys and values come from one matrix, side by side.
+/// One layer's attention. Queries, keys and values are computed by one matrix, side by side.
 #[derive(Debug)]
 pub(crate) struct Attention {
     query_key_value: Linear,
@@ -26,7 +26,7 @@ pub(crate) struct Attention {
     context: ComputeContext,
 }
 
-/// The heads of each layer.
+/// Numbers and size of each layer's heads.
 pub(super) fn attention_shape(config: &TextConfig) -> AttentionShape {
     let head_dim = config.head_dim();
     AttentionShape {
@@ -73,7 +73,7 @@ impl Attention {
         self.query_key_value.forward(x)
     }
 
-    /// The output matrix of what attention mixed, `[T, D]`.
+    /// The output projection of the attention's result, `[T, D]`.
     #[cfg(feature = "cuda")]
     pub(super) fn out(&self, mixed: &Tensor) -> Result<Tensor> {
         self.out.forward(mixed)
@@ -100,8 +100,8 @@ impl Attention {
         }
     }
 
-    /// Puts the new keys and values into the caches of `layer` and returns
-    /// `residual` plus what the sequences' attention adds to it.
+    /// Writes the new keys and values into the caches of `layer` and returns `residual` plus the
+    /// sequences' attention output.
     pub(crate) fn forward(
         &self,
         projected: &Tensor,
@@ -114,8 +114,8 @@ impl Attention {
         self.mix(projected, residual, layer, &queries)
     }
 
-    /// As [`Attention::forward`] for each sequence's last row alone; the others leave
-    /// their keys and values. `[sequences, D]`.
+    /// Like [`Attention::forward`] for each sequence's last row alone, `[sequences, D]`; of the
+    /// other rows only keys and values are kept.
     pub(crate) fn forward_last_rows(
         &self,
         projected: &Tensor,
@@ -138,7 +138,7 @@ impl Attention {
         self.mix(&projected, &residual, layer, &queries)
     }
 
-    /// Puts the new keys and values into the caches of `layer`.
+    /// Writes the new keys and values into the caches of `layer`.
     pub(crate) fn append(
         &self,
         projected: &Tensor,
@@ -277,8 +277,9 @@ impl Attention {
     }
 }
 
-/// Attention to as many tokens as the kernels score stays on the GPU. To more, which images cut
-/// into many crops have, it is computed in parts and goes to the host, where it is scored.
+/// Attention to at most as many tokens as the scoring kernels take stays on the GPU. With more
+/// tokens, as for images cut into many crops, it is computed in parts and copied to the host, where
+/// it is scored.
 #[cfg(feature = "cuda")]
 fn on_gpu<T: crate::gpu::Element>(
     asked: &crate::gpu::QueryRows<'_>,
@@ -314,14 +315,14 @@ fn on_gpu<T: crate::gpu::Element>(
     Ok(AttentionStore::host(joined))
 }
 
-/// The last tokens of a sequence's cache, with their rows among the projections.
+/// The last tokens of a sequence's cache, with their rows in the projections.
 struct Queries<'a> {
     rows: Range<usize>,
     cache: &'a SequenceCache,
 }
 
 impl<'a> Queries<'a> {
-    /// All rows of a step, its new tokens already cached.
+    /// All rows of a step whose new tokens are already cached.
     fn of(step: &'a Step<'_>) -> Queries<'a> {
         Queries {
             rows: step.rows.clone(),

@@ -8,17 +8,17 @@ use crate::linear::Linear;
 use crate::ops::concatenated;
 use crate::weights::Loader;
 
-/// Rows whose inner activations exist at a time: they are several times as wide
-/// as the hidden states, and the memory of a large batch's would go back to the
-/// system and be fetched anew in every layer.
+/// Number of rows whose inner activations exist at one time: they are several times as wide as the
+/// hidden states, and memory for a large batch would be returned to the system and allocated anew
+/// in every layer.
 const ROWS_AT_A_TIME: usize = 768;
 
-/// As [`ROWS_AT_A_TIME`] on a GPU, which has no cache to stay in: what is there at a time
-/// takes 2 GB in half precision for a model of 7B.
+/// Like [`ROWS_AT_A_TIME`] on a GPU, where the number needn't fit a cache: the activations then
+/// take 2 GB in half precision for a 7B model.
 #[cfg(feature = "cuda")]
 const GPU_ROWS_AT_A_TIME: usize = 32_768;
 
-/// `down(silu(gate(x)) · up(x))`; gate and up come from one matrix.
+/// `down(silu(gate(x)) · up(x))`; gate and up are one matrix.
 #[derive(Debug)]
 pub(crate) struct Mlp {
     gate_up: Linear,
@@ -38,7 +38,7 @@ impl Mlp {
         })
     }
 
-    /// The MLP of `x` on a GPU, in runs of rows; the residual stream is added elsewhere.
+    /// The MLP of `x` on a GPU, in blocks of rows; the residual stream is added elsewhere.
     #[cfg(feature = "cuda")]
     pub(crate) fn on_gpu(&self, x: &Tensor) -> Result<Tensor> {
         let num_rows = x.dim(0)?;
@@ -52,7 +52,7 @@ impl Mlp {
         concatenated(&parts)
     }
 
-    /// `residual` plus the MLP of `x`, in runs of rows.
+    /// `residual` plus the MLP of `x`, in blocks of rows.
     pub(crate) fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         let num_rows = x.dim(0)?;
         if num_rows <= ROWS_AT_A_TIME {

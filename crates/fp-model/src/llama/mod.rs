@@ -1,8 +1,7 @@
 //! The Llama decoder over a batch of sequences of any lengths.
 //!
-//! The rows of all sequences are concatenated: linear layers see one `[T, D]`
-//! matrix, attention goes by sequence. There is no padding, so a sequence's
-//! numbers don't depend on its company.
+//! The rows of all sequences are concatenated: linear layers take one `[T, D]` matrix, attention is
+//! per sequence. There is no padding, so a sequence's values don't depend on the rest of the batch.
 
 mod attention;
 mod kv_cache;
@@ -31,29 +30,29 @@ pub(crate) use rope::Rotary;
 #[cfg(feature = "cuda")]
 pub(crate) use rope::cosines_and_sines;
 
-/// One sequence's part in a run through layers.
+/// One sequence in a run through layers.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
-    /// Its rows in the batch.
+    /// The sequence's rows in the batch.
     pub(crate) rows: Range<usize>,
-    /// Its cache, with room for these rows.
+    /// The sequence's cache, with capacity for these rows.
     pub(crate) cache: &'a mut SequenceCache,
 }
 
-/// Called with a layer's projections, after the new keys were cached.
+/// Called with a layer's projections after the new keys were cached.
 pub(crate) type Observer<'a> = &'a mut dyn FnMut(&LayerView<'_>, &[Step<'_>]) -> Result<()>;
 
-/// What an observer sees of a layer.
+/// A layer as an observer sees it.
 pub(crate) struct LayerView<'a> {
     attention: &'a Attention,
     layer: usize,
-    /// Rotated queries, keys, and values of the batch, `[T, stride]`.
+    /// Rotated queries and keys, and values, of the batch, `[T, stride]`.
     pub(crate) projected: &'a Tensor,
 }
 
 impl LayerView<'_> {
-    /// Post-softmax attention `[H, Q, columns]` of rows of the batch that belong
-    /// to `step`, to its sequence's tokens `columns`.
+    /// Post-softmax attention `[H, Q, columns]` of `step`'s rows `rows`, numbered within the batch,
+    /// to the tokens `columns` of its sequence.
     pub(crate) fn attention_rows(
         &self,
         step: &Step<'_>,
@@ -65,7 +64,7 @@ impl LayerView<'_> {
     }
 }
 
-/// Where a row of a prompt comes from.
+/// Source of a row of a prompt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Row {
     /// The embedding of a token.
@@ -166,8 +165,8 @@ impl Llama {
         Ok(())
     }
 
-    /// Embeddings of tokens that the vocabulary has, and rows of `features [F, D]` among
-    /// them, which come in their order: `[rows, D]`.
+    /// Embeddings `[rows, D]` of tokens, with rows of `features [F, D]` in between, in the order of
+    /// `rows`; the token ids must be in the vocabulary.
     pub(crate) fn embed_with(&self, rows: &[Row], features: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if self.context.device.is_cuda() {
@@ -181,7 +180,7 @@ impl Llama {
         if tokens.is_empty() {
             return Ok(features.clone());
         }
-        // Tokens and features by turns, in runs.
+        // Alternating runs of token and feature rows.
         let tokens = self.embedding.rows(&tokens)?;
         let (mut parts, mut next) = (Vec::new(), 0);
         for run in rows.chunk_by(|a, b| a.is_token() == b.is_token()) {
@@ -194,7 +193,7 @@ impl Llama {
         concatenated(&parts)
     }
 
-    /// Room for `tokens` more tokens in `layers` of a cache.
+    /// Reserves capacity for `tokens` more tokens in `layers` of a cache.
     pub(crate) fn reserve(
         &self,
         cache: &mut SequenceCache,
@@ -204,8 +203,8 @@ impl Llama {
         cache.reserve(&self.config, &self.context, layers, tokens)
     }
 
-    /// Runs `layers` on `hidden [T, D]` whose rows stand at `positions`. The
-    /// observer is called in the last of them.
+    /// Runs `layers` on rows `hidden [T, D]` at `positions`. The observer is called in the last of
+    /// these layers.
     pub(crate) fn run(
         &self,
         layers: Range<usize>,
@@ -228,9 +227,8 @@ impl Llama {
         self.run_layers(layers, hidden, &rotary, steps, observer)
     }
 
-    /// As [`Llama::run`] for the output of each sequence's last row alone,
-    /// `[steps, D]`. All rows of the last layer but those leave only their keys and
-    /// values behind, so it is hardly run for them.
+    /// Like [`Llama::run`] for the output of each sequence's last row alone, `[steps, D]`. In the
+    /// last layer, only keys and values are computed for the other rows.
     pub(crate) fn run_to_last_rows(
         &self,
         layers: Range<usize>,
@@ -294,7 +292,7 @@ impl Llama {
         Ok(hidden)
     }
 
-    /// A layer's view on projections that were kept from an earlier run.
+    /// A layer's view of projections kept from an earlier run.
     pub(crate) fn view<'a>(&'a self, layer: usize, projected: &'a Tensor) -> Result<LayerView<'a>> {
         let found = self
             .layers
@@ -307,8 +305,9 @@ impl Llama {
         })
     }
 
-    /// Attention `[H, Q, columns]` in one layer of the rows and columns `asked` of its inputs
-    /// `[S, D]` at `positions`, a whole sequence; its keys and values go into `cache`.
+    /// Attention `[H, Q, columns]` in one layer, of the rows and columns in `asked`, computed from
+    /// the layer's inputs `[S, D]` of a whole sequence at `positions`; keys and values go into
+    /// `cache`.
     pub(crate) fn attention_of_inputs(
         &self,
         layer: usize,
@@ -347,7 +346,7 @@ impl Llama {
         found.attention.rows(&projected, layer, step, rows, columns)
     }
 
-    /// Logits of the last layer's output, for each row.
+    /// Logits from the last layer's output, for each row.
     pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Vec<Logits>> {
         let logits = self.head.forward(&self.rms_norm(hidden, &self.norm)?)?;
         #[cfg(feature = "cuda")]

@@ -17,8 +17,8 @@ pub(crate) struct Rotary {
     head_dim: usize,
 }
 
-/// Angles `position · theta^(−2i / head_dim)` of each position, `[T, head_dim / 2]`, in `f32` as
-/// the reference has them. Which axis of the position turns frequency i, the configuration says.
+/// Angles `position · theta^(−2i / head_dim)` of each position, `[T, head_dim / 2]`, in `f32` as in
+/// the reference. The configuration says which axis of the position rotates frequency i.
 pub(super) fn angles<'p>(
     config: &TextConfig,
     positions: &'p [Position],
@@ -41,7 +41,7 @@ pub(super) fn angles<'p>(
     })
 }
 
-/// Cosines and sines of `len` angles, taken in `f64` and rounded.
+/// Cosines and sines of `len` angles, computed in `f64` and rounded.
 pub(crate) fn cosines_and_sines(
     angles: impl Iterator<Item = f32>,
     len: usize,
@@ -56,7 +56,7 @@ pub(crate) fn cosines_and_sines(
 }
 
 impl Rotary {
-    /// Of a decoder's tokens at `positions`.
+    /// For a decoder's tokens at `positions`.
     pub(crate) fn new(
         config: &TextConfig,
         positions: &[Position],
@@ -66,7 +66,7 @@ impl Rotary {
         Rotary::of_angles(angles, positions.len(), config.head_dim(), context)
     }
 
-    /// Of given angles, `[T, head_dim / 2]`.
+    /// For given angles, `[T, head_dim / 2]`.
     pub(crate) fn of_angles(
         angles: impl Iterator<Item = f32>,
         num_rows: usize,
@@ -82,7 +82,7 @@ impl Rotary {
         })
     }
 
-    /// Rotates, in place, the first `num_heads` heads of each row of CPU values.
+    /// Rotates the first `num_heads` heads of each row of CPU values in place.
     pub(crate) fn rotate_values(
         &self,
         x: &mut [f32],
@@ -97,7 +97,7 @@ impl Rotary {
         })
     }
 
-    /// As [`Rotary::rotate_values`], by the tensor library.
+    /// Like [`Rotary::rotate_values`], with the tensor library.
     pub(crate) fn rotate(&self, x: &Tensor, num_heads: usize) -> Result<Tensor> {
         let (rows, stride) = x.dims2()?;
         let (half, width) = (self.head_dim / 2, num_heads * self.head_dim);

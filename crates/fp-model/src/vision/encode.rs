@@ -1,4 +1,4 @@
-//! From pixels to what the decoder sees.
+//! From pixels to image tokens.
 
 use std::sync::Arc;
 
@@ -17,21 +17,22 @@ use crate::ops::{concatenated, gather_ids};
 use crate::positions::Numbering;
 
 impl LlavaModel {
-    /// Features of one square image with pixel values `[1, 3, side, side]`; of models that take
-    /// images of any size, `[1, 3, height, width]` of whole image tokens.
+    /// Features of one square image from pixel values `[1, 3, side, side]`, or, for models that
+    /// take images of any size, `[1, 3, height, width]` whose sides are multiples of an image
+    /// token's side.
     ///
     /// # Errors
-    /// Pixel values of another shape, or any that isn't finite.
+    /// Pixel values of another shape, or values that aren't finite.
     pub fn encode_image(&self, pixel_values: &Tensor) -> Result<ImageFeatures> {
         let (features, _) = self.encode_image_with(pixel_values, &VisionRequest::new())?;
         Ok(features)
     }
 
-    /// As [`LlavaModel::encode_image`], to the bit, and what `request` asks for of the
-    /// vision tower.
+    /// Like [`LlavaModel::encode_image`], with bit-identical features, and the evidence of the
+    /// vision tower that `request` lists.
     ///
     /// # Errors
-    /// As there, a request for a layer that the tower doesn't have or that wasn't loaded
+    /// The same, a request for a layer that the tower doesn't have or that wasn't loaded
     /// ([`crate::LoadOptions::vision`]), or evidence that isn't finite.
     ///
     /// # Examples
@@ -41,7 +42,7 @@ impl LlavaModel {
     ///
     /// let model = LlavaModel::random(Preset::Tiny, 1, &LoadOptions::default())?;
     /// let vision = &model.config().vision;
-    /// // The layer that gave the features.
+    /// The layer whose output is the features.
     /// let read = VisionRead::ClassAttention(vision.layer_index(-2)?);
     /// let side = vision.image_size;
     /// let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
@@ -83,11 +84,11 @@ impl LlavaModel {
         Ok((features_of(embeds), evidence))
     }
 
-    /// As [`LlavaModel::encode_image_with`], the evidence with the features, for selectors
-    /// to look at.
+    /// Like [`LlavaModel::encode_image_with`], with the evidence attached to the features for
+    /// selectors to read.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn encode_image_for(
         &self,
         pixel_values: &Tensor,
@@ -97,12 +98,12 @@ impl LlavaModel {
         Ok(features.with_vision(evidence))
     }
 
-    /// Features of any-resolution input: `pixel_values [tiles + 1, 3, side, side]`,
-    /// the squeezed image first, and how tiles become tokens.
+    /// Features of any-resolution input: `pixel_values [tiles + 1, 3, side, side]`, the resized
+    /// whole image first; `packing` states how tiles become tokens.
     ///
     /// # Errors
-    /// A model without any-resolution input, pixel values of another shape, or a
-    /// packing of another number of tiles.
+    /// A model without any-resolution input, pixel values of another shape, or a packing for
+    /// another number of tiles.
     pub fn encode_tiles(
         &self,
         pixel_values: &Tensor,
@@ -113,13 +114,13 @@ impl LlavaModel {
         Ok(features)
     }
 
-    /// As [`LlavaModel::encode_tiles`], to the bit, and what `request` asks for of each
-    /// square: the squeezed image's first, then the tiles' in the order of the pixel
-    /// values. The squares' patches are more than the image's tokens: `packing` leaves out
-    /// those that cover padding and puts in ends of rows.
+    /// Like [`LlavaModel::encode_tiles`], with bit-identical features, and the evidence that
+    /// `request` lists for each square: first the resized whole image's, then the tiles' in the
+    /// order of the pixel values. The squares have more patches than the image has tokens:
+    /// `packing` drops those that cover padding and inserts ends of rows.
     ///
     /// # Errors
-    /// As there and as [`LlavaModel::encode_image_with`].
+    /// The same, and those of [`LlavaModel::encode_image_with`].
     pub fn encode_tiles_with(
         &self,
         pixel_values: &Tensor,
@@ -152,12 +153,12 @@ impl LlavaModel {
         Ok((features_of(embeds), evidence))
     }
 
-    /// As [`LlavaModel::encode_tiles_with`], the evidence with the features, for selectors to
-    /// look at crop by crop, where `packing` makes a token of every patch of every square
-    /// (`fp_image::AnyRes::Fixed2880`); without evidence otherwise.
+    /// Like [`LlavaModel::encode_tiles_with`], with the evidence attached to the features, for
+    /// selectors to read crop by crop, if `packing` makes a token of every patch of every square
+    /// (`fp_image::AnyRes::Fixed2880`); otherwise without evidence.
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn encode_tiles_for(
         &self,
         pixel_values: &Tensor,
@@ -174,9 +175,9 @@ impl LlavaModel {
         })
     }
 
-    /// The projector alone, of features `[n, V]` as they would enter it
-    /// ([`VisionRead::Features`], rows of a hidden state, or sums of such). On the CPU's
-    /// kernels a row gives the same bits in any company.
+    /// Runs the projector alone, on features `[n, V]` as they would enter it
+    /// ([`VisionRead::Features`], rows of a hidden state, or sums of such rows). With the CPU
+    /// kernels, a row's result has the same bits for any other rows in the call.
     ///
     /// # Errors
     /// Another shape, no rows, or values that aren't finite.
@@ -200,7 +201,7 @@ impl LlavaModel {
         Ok(features_of(embeds))
     }
 
-    /// The vision part that takes squares.
+    /// The vision part, if it takes squares.
     fn square(&self) -> Result<&SquareVision> {
         match &self.vision {
             Vision::Square(square) => Ok(square),

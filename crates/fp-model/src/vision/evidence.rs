@@ -1,4 +1,4 @@
-//! What was read of the vision tower.
+//! Evidence read from the vision tower.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,22 +10,22 @@ use super::request::{VisionRead, VisionRequest};
 use crate::error::{ModelError, Result};
 use crate::ops::host_values;
 
-/// Query rows whose attention exists at a time where only their mean is asked for.
+/// Number of query rows whose attention exists at one time if only their mean is needed.
 const MEAN_ROWS: usize = 64;
 
-/// What a [`VisionRequest`] asked for of one image, in the shapes that [`VisionRead`]
-/// states. On the CPU, or where the model computes.
+/// Evidence that a [`VisionRequest`] listed, for one image, in the shapes stated by [`VisionRead`],
+/// on the device that computed it.
 #[derive(Debug, Clone, Default)]
 pub struct VisionEvidence {
     tensors: BTreeMap<VisionRead, Tensor>,
 }
 
 impl VisionEvidence {
-    /// What was read, in the number format of the model's hidden states where
-    /// [`VisionRead`] doesn't say `f32`.
+    /// The evidence `read`, in the number format of the model's hidden states unless [`VisionRead`]
+    /// states `f32`.
     ///
     /// # Errors
-    /// What wasn't asked for.
+    /// Evidence that wasn't requested.
     pub fn get(&self, read: VisionRead) -> Result<&Tensor> {
         self.tensors
             .get(&read)
@@ -39,15 +39,15 @@ impl VisionEvidence {
             })
     }
 
-    /// The values of [`VisionEvidence::get`] on the CPU, in its order.
+    /// The values of [`VisionEvidence::get`] on the CPU, in the same order.
     ///
     /// # Errors
-    /// As there, and a GPU that fails.
+    /// The same, and a GPU that fails.
     pub fn values(&self, read: VisionRead) -> Result<Vec<f32>> {
         host_values(self.get(read)?)
     }
 
-    /// What was asked for.
+    /// The evidence that was read.
     pub fn reads(&self) -> impl Iterator<Item = VisionRead> {
         self.tensors.keys().copied()
     }
@@ -59,12 +59,12 @@ impl VisionEvidence {
     }
 }
 
-/// Collects what is asked for while the tower runs on some images.
+/// Collects the requested evidence while the tower runs on some images.
 #[derive(Debug)]
 pub(super) struct Collector<'a> {
     request: &'a VisionRequest,
     images: Vec<VisionEvidence>,
-    /// Tokens before those of the patches.
+    /// Number of tokens before the patches.
     num_class_tokens: usize,
 }
 
@@ -89,7 +89,8 @@ impl<'a> Collector<'a> {
         self.images
     }
 
-    /// Takes what is of hidden states `[B, T, V]`, if that is asked for; `make` gives them.
+    /// Stores evidence taken from hidden states `[B, T, V]`, if it was requested; `make` computes
+    /// the states.
     pub(super) fn states(
         &mut self,
         read: VisionRead,
@@ -105,7 +106,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Takes what is asked for of the inside of a layer.
+    /// Stores the requested evidence from inside a layer.
     pub(super) fn layer(&mut self, layer: usize, projections: &Projections<'_>) -> Result<()> {
         for read in self
             .request
@@ -122,7 +123,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// One image's evidence of the inside of a layer; none where `read` is of something else.
+/// One image's evidence from inside a layer; `None` if `read` isn't from inside a layer.
 fn inside(
     read: VisionRead,
     projections: &Projections<'_>,
@@ -147,7 +148,7 @@ fn inside(
     }))
 }
 
-/// Mean over all rows of their attention to the patches, `[H, P]`: summed in `f64`.
+/// Mean over all rows of their attention to the patches, `[H, P]`, accumulated in `f64`.
 fn mean_over_rows(
     projections: &Projections<'_>,
     image: usize,
@@ -183,7 +184,7 @@ pub(crate) fn check_finite(tensor: &Tensor, what: &'static str) -> Result<()> {
         return crate::gpu::check_finite(tensor, what);
     }
     let values = tensor.to_dtype(DType::F32)?;
-    // One number tells, unless the sum overflows.
+    // The sum is finite if all values are, unless it overflows.
     if values.sum_all()?.to_scalar::<f32>()?.is_finite() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! One layer of a CLIP transformer.
+//! One layer of a CLIP or SigLIP transformer.
 
 use candle_core::Tensor;
 
@@ -9,7 +9,7 @@ use crate::linear::Linear;
 use crate::ops;
 use crate::weights::{ComputeContext, Loader};
 
-/// The sizes of a CLIP tower's layers.
+/// Sizes of a tower's layers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EncoderShape {
     /// Width of the hidden states.
@@ -19,7 +19,7 @@ pub(crate) struct EncoderShape {
     pub(crate) num_heads: usize,
     pub(crate) activation: Activation,
     pub(crate) epsilon: f64,
-    /// Whether a token sees those before it and itself alone.
+    /// Whether a token attends only to itself and the tokens before it.
     pub(crate) is_causal: bool,
 }
 
@@ -114,7 +114,7 @@ impl EncoderLayer {
         Projections::new(context, rows, count, shape)
     }
 
-    /// The layer's output for its input `x` and what [`EncoderLayer::project`] made of it.
+    /// The layer's output for its input `x` and the projections from [`EncoderLayer::project`].
     pub(crate) fn finish(
         &self,
         context: &ComputeContext,
@@ -124,7 +124,7 @@ impl EncoderLayer {
     ) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if context.device.is_cuda() {
-            // The norm adds as it reads.
+            // The norm adds the residual as it reads.
             let attended = self.out.forward(&projections.attend()?)?;
             let weights = self.norm2.weights();
             let (x, normed) = crate::gpu::added_and_normed(x, &attended, weights)?;

@@ -1,4 +1,4 @@
-//! The vision tower, and what can be read of it.
+//! The vision tower, and evidence that can be read of it.
 
 mod encode;
 mod evidence;
@@ -20,11 +20,11 @@ pub(crate) use square::SquareVision;
 
 use crate::families::PatchVision;
 
-/// A model's vision part: from pixels to what the decoder sees.
+/// A model's vision part: from pixels to image tokens.
 #[derive(Debug)]
 pub(crate) enum Vision {
-    /// A tower of squares, and of tiles.
+    /// A tower of squares, for single images and for tiles.
     Square(Box<SquareVision>),
-    /// Patches of images of any size.
+    /// A tower of patches, for images of any size.
     Patches(Box<PatchVision>),
 }

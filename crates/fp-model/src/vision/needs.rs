@@ -1,4 +1,4 @@
-//! From what selectors need of the vision tower to what is read of it.
+//! From selectors' needs to what is read from the vision tower.
 
 use fp_scoring::{Plan, Site, VisionNeed};
 
@@ -7,7 +7,7 @@ use crate::config::{FeatureSelect, ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
 
 impl VisionConfig {
-    /// What is read for a need.
+    /// The evidence to read for a need.
     ///
     /// # Errors
     /// A layer or state that the tower doesn't have.
@@ -36,8 +36,8 @@ impl VisionConfig {
 }
 
 impl ModelConfig {
-    /// Everything that the stages of `plans` need of the vision tower: what their
-    /// selectors ask for, and the rows that sums before the projector are taken of.
+    /// The evidence of the vision tower that the stages of `plans` need: what their selectors read,
+    /// and the rows of which sums before the projector are taken.
     ///
     /// # Errors
     /// A layer or state that the tower doesn't have.
@@ -76,8 +76,8 @@ impl ModelConfig {
         Ok(request)
     }
 
-    /// The rows that can enter the projector: the features, and the class token's row where
-    /// that is none of them.
+    /// The rows that can enter the projector: the features, and the class token's row if it isn't
+    /// one of them.
     fn projector_rows(&self) -> Vec<VisionRead> {
         match (self.feature_select, self.vision.num_class_tokens()) {
             (FeatureSelect::Full, _) | (_, 0) => vec![VisionRead::Features],
@@ -85,7 +85,7 @@ impl ModelConfig {
         }
     }
 
-    /// The hidden state that the features are of.
+    /// The hidden state from which the features are taken.
     pub(crate) fn class_state(&self) -> VisionRead {
         VisionRead::HiddenState(self.num_vision_layers_used())
     }

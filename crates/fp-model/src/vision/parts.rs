@@ -3,13 +3,13 @@
 use crate::config::VisionConfig;
 use crate::error::{ModelError, Result};
 
-/// Parts of the vision tower to load beside those that the features take: layers after
-/// the feature layer, and the norm after the last one. Checkpoints store them and
-/// answering doesn't use them, so they are loaded for what is to be read of them
-/// ([`crate::VisionRequest::parts`]), and not by default.
+/// Parts of the vision tower to load besides those that features need: layers after the feature
+/// layer, and the norm after the last one. Checkpoints store them, but answering doesn't use them,
+/// so they are loaded only to be read ([`crate::VisionRequest::parts`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VisionParts {
-    /// Layers to load from the first on; fewer than the features take means just those.
+    /// Number of layers to load, from the first on; if smaller than features need, only those are
+    /// loaded.
     pub num_layers: usize,
     /// Whether to load the norm after the last layer (`post_layernorm`).
     pub post_norm: bool,

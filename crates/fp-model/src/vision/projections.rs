@@ -21,15 +21,15 @@ pub(super) enum Part {
     Value,
 }
 
-/// What a layer's norm and projections make of several sequences' hidden states.
+/// The norm and projections of a layer, for several sequences' hidden states.
 #[derive(Debug)]
 pub(crate) struct Projections<'a> {
     context: &'a ComputeContext,
     /// `[B · T, 3 · V]`: queries, keys, values.
     rows: Tensor,
-    /// B.
+    /// B, the number of sequences.
     count: usize,
-    /// T.
+    /// T, the number of tokens of each.
     len: usize,
     num_heads: usize,
     head_dim: usize,
@@ -59,7 +59,7 @@ impl<'a> Projections<'a> {
         self.num_heads * self.head_dim
     }
 
-    /// T: the class token and the patches.
+    /// T, the number of tokens: the patches, and the class token if there is one.
     pub(super) fn num_tokens(&self) -> usize {
         self.len
     }
@@ -85,8 +85,8 @@ impl<'a> Projections<'a> {
             .contiguous()?)
     }
 
-    /// One image's keys, as [`Projections::weights`] takes them for any number of rows: by
-    /// head, `[H, T, d]`; on a GPU the projections, in which the kernels read them.
+    /// One image's keys in the form that [`Projections::weights`] takes, for any number of rows: by
+    /// head, `[H, T, d]`; on a GPU the projections, since the kernels read keys from there.
     pub(super) fn keys(&self, image: usize) -> Result<Tensor> {
         if self.context.device.is_cuda() {
             return Ok(self.rows.clone());
@@ -94,7 +94,7 @@ impl<'a> Projections<'a> {
         self.by_head(Part::Key, image)
     }
 
-    /// The mean over heads of one image's keys, `[T, d]` in `f32`, summed in `f64` on the
+    /// The mean over heads of one image's keys, `[T, d]` in `f32`, accumulated in `f64` on the
     /// host.
     pub(super) fn mean_keys(&self, image: usize) -> Result<Tensor> {
         let keys = if self.context.device.is_cuda() {
@@ -141,7 +141,7 @@ impl<'a> Projections<'a> {
         }
     }
 
-    /// One image's query rows for the kernels, its keys and values by head.
+    /// One image's query rows for the kernels, with its keys and values by head.
     fn sequence<'v>(
         &self,
         image: usize,
@@ -160,7 +160,7 @@ impl<'a> Projections<'a> {
         }
     }
 
-    /// How many tokens each of `rows` sees.
+    /// Number of tokens that each of `rows` attends to.
     fn visible(&self, rows: Range<usize>) -> Vec<usize> {
         rows.map(|row| if self.is_causal { row + 1 } else { self.len })
             .collect()
@@ -179,7 +179,7 @@ impl<'a> Projections<'a> {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    /// What each sequence's tokens take of those of its own that they see: `[B · T, V]`.
+    /// Attention output of all tokens over the tokens of their own sequences, `[B · T, V]`.
     pub(super) fn attend(&self) -> Result<Tensor> {
         let width = self.width();
         #[cfg(feature = "cuda")]
@@ -228,8 +228,8 @@ impl<'a> Projections<'a> {
         Ok(Tensor::cat(&mixed, 0)?)
     }
 
-    /// Attention of an image's tokens `rows` to its tokens `columns`, the softmax taken
-    /// over all of its tokens: `[H, rows, columns]` of `f32`. `keys` are [`Projections::keys`] of the image.
+    /// Attention of an image's tokens `rows` to its tokens `columns`, with the softmax over all of
+    /// its tokens: `[H, rows, columns]` in `f32`. `keys` are the image's [`Projections::keys`].
     pub(super) fn weights(
         &self,
         image: usize,
@@ -249,7 +249,7 @@ impl<'a> Projections<'a> {
             let rows: Vec<usize> = rows.map(|row| start + row).collect();
             let weights = with_values(&self.rows, |queries| {
                 with_values(keys, |keys| {
-                    // No value is looked at; keys stand in for them.
+                    // The values aren't used; keys take their place.
                     let sequence = self.sequence(image, keys, keys);
                     let shape = self.kernel_shape();
                     Ok(attention_rows(

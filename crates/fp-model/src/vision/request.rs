@@ -1,4 +1,4 @@
-//! What can be read of the vision tower.
+//! Evidence that can be read from the vision tower.
 
 use std::collections::BTreeSet;
 
@@ -6,51 +6,49 @@ use super::parts::VisionParts;
 use crate::config::{ModelConfig, VisionConfig};
 use crate::error::{ModelError, Result};
 
-/// One thing to read of the vision tower, per image.
+/// One kind of evidence to read from the vision tower, per image.
 ///
-/// In the shapes, P is the number of patches in row-major order, H and d the number and
-/// width of the tower's heads, V = H · d the width of its hidden states. "P + 1 rows"
-/// are the class token's, then the patches'; a tower without a class token has P of them, and no
-/// attention of one.
+/// In the shapes, P is the number of patches in row-major order, H and d the number and width of
+/// the tower's heads, V = H · d the width of its hidden states. "P + 1 rows" are the class token's,
+/// then the patches'; a tower without a class token has only P rows and no class attention.
 ///
-/// **Layers are counted as transformers counts them.** A layer index l in 0..L means
-/// `attentions[l]`: what happens inside layer l, whose input is `hidden_states[l]`. A
-/// state index i in 0..=L means `hidden_states[i]`: the output of i layers, where 0 is
-/// the embeddings after the tower's first norm (`pre_layrnorm`). So what layer l gives is
-/// state l + 1. Indices from the end are resolved by [`VisionConfig::layer_index`] and
-/// [`VisionConfig::state_index`]: in a tower of 24 layers, −2 is layer 22 and state 23,
-/// which is what layer 22 gives.
+/// **Layers are counted as in transformers.** A layer index l in 0..L means `attentions[l]`: the
+/// inside of layer l, whose input is `hidden_states[l]`. A state index i in 0..=L means
+/// `hidden_states[i]`: the output of i layers, where 0 is the embeddings after the tower's first
+/// norm (`pre_layrnorm`). So the output of layer l is state l + 1. Indices from the end are
+/// resolved by [`VisionConfig::layer_index`] and [`VisionConfig::state_index`]: in a tower of 24
+/// layers, −2 is layer 22 and state 23, the output of layer 22.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum VisionRead {
-    /// The features as they enter the projector: `[N, V]`, N being P, or P + 1 in a model
-    /// whose features have the class token.
+    /// The features as they enter the projector: `[N, V]`; N is P, or P + 1 in a model whose
+    /// features include the class token.
     Features,
     /// The feature layer's output through the tower's last norm (`post_layernorm`):
     /// `[P + 1, V]`. Needs [`VisionParts::post_norm`].
     NormedFeatures,
     /// A hidden state, by its state index: `[P + 1, V]`.
     HiddenState(usize),
-    /// Attention of the class token to the patches in a layer, after the softmax over all
-    /// P + 1 tokens: `[H, P]`, of `f32`.
+    /// Attention of the class token to the patches in a layer, after the softmax over all P + 1
+    /// tokens: `[H, P]`, in `f32`.
     ClassAttention(usize),
-    /// Attention that each patch receives in a layer, as the mean over all P + 1 rows, the
-    /// class token's included: `[H, P]`, of `f32`.
+    /// Attention that each patch receives in a layer, as the mean over all P + 1 rows, the class
+    /// token's included: `[H, P]`, in `f32`.
     ReceivedAttention(usize),
-    /// Attention of all rows in a layer: `[H, P + 1, P + 1]`, of `f32`. Of a tower of 577
-    /// tokens and 16 heads this is 21 MB per layer and image.
+    /// Attention of all rows in a layer: `[H, P + 1, P + 1]`, in `f32`. For a tower of 577 tokens
+    /// and 16 heads this is 21 MB per layer and image.
     Attention(usize),
     /// Queries of a layer, bias included and before any scale, heads side by side:
     /// `[P + 1, V]`.
     Queries(usize),
     /// Keys of a layer, bias included, heads side by side: `[P + 1, V]`.
     Keys(usize),
-    /// Keys of a layer, as the mean over heads: `[P + 1, d]`, of `f32`.
+    /// Keys of a layer, as the mean over heads: `[P + 1, d]`, in `f32`.
     MeanKeys(usize),
 }
 
 impl VisionRead {
-    /// The layer whose inside it looks at.
+    /// The layer inside which it is read, if any.
     pub(super) fn layer(self) -> Option<usize> {
         match self {
             VisionRead::ClassAttention(layer)
@@ -63,7 +61,7 @@ impl VisionRead {
         }
     }
 
-    /// The hidden state that it is, besides the features.
+    /// The hidden state that it is, if it is one other than the features.
     pub(super) fn state(self) -> Option<usize> {
         match self {
             VisionRead::HiddenState(state) => Some(state),
@@ -71,7 +69,7 @@ impl VisionRead {
         }
     }
 
-    /// Shape, in a model of this configuration.
+    /// Shape in a model with this configuration.
     pub fn shape(self, config: &ModelConfig) -> Vec<usize> {
         let vision = &config.vision;
         let (patches, heads, width) = (vision.num_patches(), vision.num_heads, vision.hidden_size);
@@ -91,8 +89,8 @@ impl VisionRead {
     }
 }
 
-/// What to read of the vision tower while it encodes an image: nothing, or any number of
-/// [`VisionRead`]s. Nothing else is computed or held.
+/// Evidence to read from the vision tower while it encodes an image: any number of [`VisionRead`]s,
+/// or none. Nothing else is computed or kept.
 ///
 /// # Examples
 /// ```
@@ -114,32 +112,31 @@ pub struct VisionRequest {
 }
 
 impl VisionRequest {
-    /// Nothing.
+    /// An empty request.
     pub fn new() -> VisionRequest {
         VisionRequest::default()
     }
 
-    /// Whether nothing is asked for.
+    /// Whether nothing is requested.
     pub fn is_empty(&self) -> bool {
         self.reads.is_empty()
     }
 
-    /// What is asked for, each once.
+    /// The requested evidence, each kind once.
     pub fn iter(&self) -> impl Iterator<Item = VisionRead> {
         self.reads.iter().copied()
     }
 
-    /// Values that the evidence of one image holds; those of attention and
-    /// [`VisionRead::MeanKeys`] take four bytes each, the others as many as the model's
-    /// hidden states do.
+    /// Number of values in the evidence of one image. Those of attention and
+    /// [`VisionRead::MeanKeys`] take four bytes each, the others as many as in the model's hidden
+    /// states.
     pub fn num_values(&self, config: &ModelConfig) -> usize {
         self.iter()
             .map(|read| read.shape(config).iter().product::<usize>())
             .sum()
     }
 
-    /// What a model must have loaded for this to be read of it; see
-    /// [`crate::LoadOptions::vision`].
+    /// Parts that a model must have loaded for this request; see [`crate::LoadOptions::vision`].
     pub fn parts(&self) -> VisionParts {
         VisionParts {
             num_layers: self.iter().map(layers_touched).max().unwrap_or(0),
@@ -151,19 +148,19 @@ impl VisionRequest {
         self.reads.contains(&read)
     }
 
-    /// Whether something inside this layer is asked for.
+    /// Whether something inside this layer is requested.
     pub(super) fn looks_into(&self, layer: usize) -> bool {
         self.iter().any(|read| read.layer() == Some(layer))
     }
 
-    /// Layers whose output is needed for what is asked for: hidden states, and what
-    /// comes into the layers that are looked into.
+    /// Number of layers whose output is needed: for requested hidden states, and as input of layers
+    /// that are read inside.
     pub(super) fn num_layers_run(&self) -> usize {
         let states = self.iter().filter_map(|read| read.layer().or(read.state()));
         states.max().unwrap_or(0)
     }
 
-    /// Checks that a tower with these parts has what is asked for.
+    /// Checks that a tower with these parts can provide the requested evidence.
     pub(super) fn check(
         &self,
         config: &VisionConfig,
@@ -200,8 +197,8 @@ impl VisionRequest {
     }
 }
 
-/// Layers that have to be there for this, counted from the first; those that the
-/// features take are always there.
+/// Number of layers, from the first on, that must be loaded for `read`; those that features need
+/// always are.
 fn layers_touched(read: VisionRead) -> usize {
     let looked_into = read.layer().map(|layer| layer.saturating_add(1));
     looked_into.or(read.state()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Large feature maps made smaller, between the projector and the decoder.
+//! Downsampling of large feature maps between the projector and the decoder.
 
 use candle_core::{Device, Tensor};
 use fp_image::FeaturePacking;
@@ -6,9 +6,9 @@ use fp_image::FeaturePacking;
 use crate::error::Result;
 use crate::ops::{concatenated, host_values};
 
-/// The tokens of a packing `[N, D]` with its stitched feature map made smaller to
-/// `[rows, columns]`, the ends of its rows left as they are: bilinear, as
-/// `torch.nn.functional.interpolate` has it, without aligned corners.
+/// The tokens of a packing `[N, D]` with its stitched feature map downsampled to `[rows, columns]`
+/// and the ends of its rows unchanged: bilinear without aligned corners, as in
+/// `torch.nn.functional.interpolate`.
 pub(super) fn shrunk(
     tokens: &Tensor,
     packing: &FeaturePacking,
@@ -52,14 +52,14 @@ pub(super) fn shrunk(
     concatenated(&[&tokens.narrow(0, 0, base)?, &made])
 }
 
-/// Two neighbours, and the share of the second.
+/// Two neighbouring samples, and the weight of the second.
 struct Tap {
     first: usize,
     second: usize,
     share: f32,
 }
 
-/// What each of `to` samples is made of, of `from`.
+/// For each of `to` samples, the source samples among `from`.
 fn taps(from: usize, to: usize) -> Vec<Tap> {
     let scale = from as f32 / to as f32;
     let last = from.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Vision parts that take squares: a tower and a projector, and the end of a row of tiles.
+//! Vision parts that take squares: a tower, a projector, and the end-of-row embedding of tiles.
 
 use candle_core::Tensor;
 
@@ -17,7 +17,7 @@ use crate::weights::Names;
 pub(crate) struct SquareVision {
     pub(super) tower: VisionTower,
     projector: Projector,
-    /// The end of a row of tiles, `[D]`.
+    /// The end-of-row embedding of tiles, `[D]`.
     pub(super) newline: Option<Tensor>,
 }
 
@@ -39,7 +39,7 @@ impl SquareVision {
         })
     }
 
-    /// Tower and projector: `[images · tokens, D]`, and each image's evidence.
+    /// Runs tower and projector: `[images · tokens, D]`, and each image's evidence.
     pub(super) fn encode(
         &self,
         pixel_values: &Tensor,
@@ -49,7 +49,7 @@ impl SquareVision {
         Ok((self.project(&features.flatten_to(1)?)?, evidence))
     }
 
-    /// `[n, V]` to `[n, D]`.
+    /// Projects `[n, V]` to `[n, D]`.
     pub(super) fn project(&self, features: &Tensor) -> Result<Tensor> {
         let embeds = self.projector.forward(features)?;
         check_finite(&embeds, "the image features")?;

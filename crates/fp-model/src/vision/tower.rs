@@ -1,5 +1,5 @@
-//! The vision transformer of CLIP and SigLIP, up to the layer whose output is the features, and as far
-//! beyond as is asked for.
+//! The vision transformer of CLIP and SigLIP, run up to the layer whose output is the features, and
+//! further if requested evidence needs it.
 
 use candle_core::{Device, Tensor};
 
@@ -13,8 +13,8 @@ use crate::linear::Linear;
 use crate::ops::{self, concatenated, gather_ids};
 use crate::weights::{ComputeContext, Loader, Names};
 
-/// Images encoded at a time, so that an any-resolution grid takes no more memory
-/// than this many squares.
+/// Number of images encoded at one time, so that any-resolution input takes no more memory than
+/// this many squares.
 const BATCH: usize = 4;
 
 /// The vision tower.
@@ -24,13 +24,13 @@ pub(crate) struct VisionTower {
     shape: EncoderShape,
     feature_select: FeatureSelect,
     patch_embedding: Linear,
-    /// The class token, where there is one.
+    /// The class token's embedding, if there is one.
     class_embedding: Option<Tensor>,
     position_embedding: Tensor,
-    /// Of the embeddings, where there is one.
+    /// The norm of the embeddings, if there is one.
     pre_norm: Option<Norm>,
     layers: Vec<EncoderLayer>,
-    /// Layers whose output is the features; more may be there.
+    /// Number of layers up to the one whose output is the features; more may be loaded.
     num_feature_layers: usize,
     post_norm: Option<Norm>,
     context: ComputeContext,
@@ -92,12 +92,11 @@ impl VisionTower {
         })
     }
 
-    /// Features `[B, N, V]` of pixel values `[B, channels, side, side]`, N being the
-    /// number of patches, plus one if the class token is kept; and what `request` asks for
-    /// of each image.
+    /// Features `[B, N, V]` of pixel values `[B, channels, side, side]`, where N is the number of
+    /// patches, plus one if the class token is a feature; and the requested evidence of each image.
     ///
     /// # Errors
-    /// Pixel values of another shape, or a request for what isn't loaded.
+    /// Pixel values of another shape, or a request that needs parts that aren't loaded.
     pub(crate) fn forward(
         &self,
         pixels: &Tensor,
@@ -146,7 +145,7 @@ impl VisionTower {
             if index < num_run {
                 x = self.run_layer(index, layer, &x, count, collector)?;
             } else {
-                // No output is needed any more.
+                // No further layer's output is needed.
                 if collector.request().looks_into(index) {
                     collector.layer(index, &layer.project(context, &self.shape, &x, count)?)?;
                 }
@@ -185,8 +184,8 @@ impl VisionTower {
         Ok(x)
     }
 
-    /// Patches as rows through the patch matrix, behind the class token, plus positions, and
-    /// the norm of that: `[B · (patches + 1), width]`.
+    /// Patches through the patch matrix, after the class token, plus positions, and the norm of the
+    /// sum: `[B · (patches + 1), width]`.
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
         let config = &self.config;
         let count = pixels.dim(0)?;
@@ -195,7 +194,7 @@ impl VisionTower {
             config.patch_size,
             config.num_channels,
         );
-        // On the host: pixels come from there. What fills no patch is left out.
+        // On the host, where pixels come from. Pixels that don't fill a patch are dropped.
         let pixels = pixels.to_device(&Device::Cpu)?;
         let pixels = match grid * patch {
             side if side < config.image_size => pixels.narrow(2, 0, side)?.narrow(3, 0, side)?,
@@ -219,7 +218,7 @@ impl VisionTower {
         if self.context.device.is_cuda() {
             let len = grid * grid;
             let class = class.reshape((1, width))?;
-            // Row 0 is the class token, which every image begins with.
+            // Row 0 is the class token's, with which every image begins.
             let rows = (0..count as u32)
                 .flat_map(|image| (0..=len as u32).map(move |row| (image, row)))
                 .map(|(image, row)| {
@@ -252,6 +251,6 @@ fn without_class_token(states: &Tensor) -> Result<Tensor> {
     let images = (0..count)
         .map(|image| states.narrow(0, image, 1)?.narrow(1, 1, len - 1))
         .collect::<candle_core::Result<Vec<_>>>()?;
-    // One after the other, which takes no kernel on a GPU.
+    // Concatenation needs no kernel on a GPU.
     concatenated(&images)
 }

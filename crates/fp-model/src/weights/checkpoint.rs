@@ -1,4 +1,4 @@
-//! A folder of shards.
+//! A folder of weight files (shards).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::shard::{SafetensorsShard, StoredDtype, TensorEntry};
 use crate::config::read_json;
 use crate::error::{ModelError, Result};
 
-/// Weight files by the names that they are looked for under, best first.
+/// Names of weight files, in order of preference, and whether each is an index.
 const FORMS: [(&str, bool); 4] = [
     ("model.safetensors.index.json", true),
     ("model.safetensors", false),
@@ -18,7 +18,7 @@ const FORMS: [(&str, bool); 4] = [
     ("pytorch_model.bin", false),
 ];
 
-/// Values read at a time: 4 MiB of `f32`.
+/// Number of values read at a time: 4 MiB of `f32`.
 const CHUNK_VALUES: usize = 1 << 20;
 
 #[derive(Debug)]
@@ -27,13 +27,13 @@ enum Shard {
     Pickle(PickleShard),
 }
 
-/// All tensors of a checkpoint's folder. Every shard has been opened and found whole.
+/// All tensors of a checkpoint's folder. Every shard has been opened and checked for completeness.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     dir: PathBuf,
     shards: Vec<(PathBuf, Shard)>,
     tensors: BTreeMap<String, (usize, TensorEntry)>,
-    /// Shards by tensor name, where an index file says so.
+    /// Shard of each tensor according to an index file, if there is one.
     promised: BTreeMap<String, PathBuf>,
 }
 
@@ -72,7 +72,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Whether `dir` has weights by one of the names that they are looked for under.
+    /// Whether `dir` has weights under one of the known names.
     pub(crate) fn is_in(dir: &Path) -> bool {
         FORMS.iter().any(|(name, _)| dir.join(name).is_file())
     }
@@ -88,7 +88,7 @@ impl Checkpoint {
         let index = self.shards.len();
         self.shards.push((path.to_owned(), shard));
         for (name, entry) in entries {
-            // Of a tensor that two shards hold, the one counts that the index names.
+            // If two shards hold a tensor, the one that the index names counts.
             let is_elsewhere = self.promised.get(&name).is_some_and(|place| place != path);
             if !(is_elsewhere && self.tensors.contains_key(&name)) {
                 self.tensors.insert(name, (index, entry));
@@ -97,7 +97,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// What the index says and the shards don't bear out.
+    /// Tensors that the index lists but their shard doesn't hold, each with an error.
     pub(crate) fn broken_promises(&self) -> impl Iterator<Item = (&str, ModelError)> {
         self.promised.iter().filter_map(|(name, path)| {
             let holder = self
@@ -134,27 +134,27 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Shape and format of a tensor.
+    /// Shape and number format of a tensor.
     pub(crate) fn info(&self, name: &str) -> Option<(&[usize], Option<StoredDtype>)> {
         self.tensors
             .get(name)
             .map(|(_, entry)| (entry.shape.as_slice(), entry.dtype))
     }
 
-    /// Name of a tensor's number format as its file has it.
+    /// Name of a tensor's number format, as in its file.
     pub(crate) fn format(&self, name: &str) -> Option<&str> {
         let (_, entry) = self.tensors.get(name)?;
         Some(&entry.dtype_name)
     }
 
-    /// Whether a tensor's file is mapped.
+    /// Whether a tensor's file is memory-mapped.
     pub(crate) fn is_mapped(&self, name: &str) -> bool {
         let shard = self.tensors.get(name).map(|(shard, _)| *shard);
         let shard = shard.and_then(|shard| self.shards.get(shard));
         matches!(shard, Some((_, Shard::Safetensors(_))))
     }
 
-    /// Checks that `name` is there with this shape, in a format that can be read.
+    /// Checks that `name` exists with this shape, in a supported format.
     pub(crate) fn check(&self, name: &str, expected: &[usize], config: &Path) -> Result<()> {
         self.entry(name, expected, config).map(|_| ())
     }
@@ -196,8 +196,8 @@ impl Checkpoint {
         Ok((shard, entry, dtype))
     }
 
-    /// Adds a tensor of this shape to `matrix` where its file has it, if that is mapped and
-    /// in the matrix's format; says whether. A value that isn't finite is an error.
+    /// Adds a tensor of this shape to `matrix` without copying, if its file is mapped and has the
+    /// matrix's format; returns whether it did. A value that isn't finite is an error.
     pub(crate) fn push_mapped(
         &self,
         name: &str,
@@ -230,9 +230,9 @@ impl Checkpoint {
         }
     }
 
-    /// Reads a tensor of this shape in runs of whole rows (entries of the first
-    /// dimension); `take` gets each run with the index of its first row. A value
-    /// that isn't finite is an error: it would be one of everything computed.
+    /// Reads a tensor of this shape in blocks of whole rows (entries of the first dimension);
+    /// `take` gets each block with the index of its first row. A value that isn't finite is an
+    /// error, since it would spread to every result.
     pub(crate) fn read(
         &self,
         name: &str,
@@ -272,10 +272,10 @@ impl Checkpoint {
     }
 }
 
-/// The first NaN or infinity, if there is one.
+/// Index and value of the first NaN or infinity, if there is one.
 fn first_not_finite(values: &[f32]) -> Option<(usize, f32)> {
     const EXPONENT: u32 = 0x7f80_0000;
-    // A block's largest exponent tells, with no branch per value.
+    // The largest exponent of a block shows it, without a branch per value.
     let is_damaged = values.chunks(4096).any(|values| {
         let exponents = values.iter().map(|value| value.to_bits() & EXPONENT);
         exponents.fold(0, u32::max) == EXPONENT
@@ -286,7 +286,7 @@ fn first_not_finite(values: &[f32]) -> Option<(usize, f32)> {
         .flatten()
 }
 
-/// The shard of each tensor, from an index file.
+/// Reads the shard of each tensor from an index file.
 fn read_index(dir: &Path, path: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let value = read_json(path)?;
     let broken = |found: String| ModelError::ConfigField {
@@ -302,7 +302,7 @@ fn read_index(dir: &Path, path: &Path) -> Result<BTreeMap<String, PathBuf>> {
         .ok_or_else(|| broken("absent, empty or no object".to_owned()))?;
     map.iter()
         .map(|(name, file)| {
-            // A plain file name: an index must not lead out of its folder.
+            // Only a plain file name: an index must not lead out of its folder.
             let file = file
                 .as_str()
                 .filter(|file| {

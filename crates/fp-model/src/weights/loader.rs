@@ -14,25 +14,25 @@ use crate::error::Result;
 use crate::kernel_matrix::KernelMatrix;
 use crate::linear::{Embedding, Linear};
 
-/// Where and in what precision the model computes.
+/// The device and precision of a model's computations.
 #[derive(Debug, Clone)]
 pub(crate) struct ComputeContext {
     pub(crate) device: Device,
-    /// Of hidden states and caches.
+    /// Number format of hidden states and caches.
     pub(crate) dtype: DType,
     /// Precision that weights are rounded to before they are stored as `dtype`.
     pub(crate) rounding: Option<DType>,
-    /// Whether this project's own CPU kernels do the work, and not the tensor library.
+    /// Whether this project's own CPU kernels are used rather than the tensor library.
     pub(crate) kernels: bool,
-    /// What those kernels round rows to before they multiply them by `bf16` weights.
+    /// Format to which those kernels round rows before multiplying them by `bf16` weights.
     pub(crate) activations: CpuFormat,
-    /// What their KV cache keeps.
+    /// Format of those kernels' KV cache.
     pub(crate) kv_cache: CpuFormat,
 }
 
 impl ComputeContext {
-    /// The two-byte format that a matrix stays in for the CPU kernels: the one that its
-    /// values are rounded to, or else the one that they are stored in. None: `f32`.
+    /// The two-byte format in which the CPU kernels keep a matrix: the one that its values are
+    /// rounded to, else the one in which they are stored. `None` means `f32`.
     pub(crate) fn kept(&self, stored: Option<StoredDtype>) -> Option<HalfFormat> {
         if !self.kernels {
             return None;
@@ -44,7 +44,7 @@ impl ComputeContext {
         }
     }
 
-    /// The same precision on the CPU, by this project's kernels unless they are off.
+    /// The same precision on the CPU, with this project's kernels unless they are disabled.
     pub(crate) fn on_cpu(&self) -> ComputeContext {
         if self.device.is_cpu() {
             return self.clone();
@@ -60,20 +60,20 @@ impl ComputeContext {
     }
 }
 
-/// Where values come from.
+/// Source of a model's values.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Files on disk; the tower's folder may be another one.
+    /// Files on disk; the tower may have a folder of its own.
     Files {
         main: Checkpoint,
         tower: Option<Checkpoint>,
     },
-    /// A seed.
+    /// Dummy weights from a seed.
     Random(RandomWeights),
 }
 
 impl Source {
-    /// The files that a tensor is in.
+    /// The files that hold a tensor.
     fn checkpoint(&self, in_tower: bool) -> Option<&Checkpoint> {
         match self {
             Source::Files { main, tower } => {
@@ -83,7 +83,7 @@ impl Source {
         }
     }
 
-    /// The format that a tensor is stored in; none of dummies.
+    /// The format in which a tensor is stored; `None` for dummy weights.
     fn stored(&self, name: &str, in_tower: bool) -> Option<StoredDtype> {
         self.checkpoint(in_tower)?.info(name)?.1
     }
@@ -121,9 +121,9 @@ impl Source {
 pub(crate) struct Loader<'a> {
     pub(crate) source: &'a Source,
     pub(crate) context: &'a ComputeContext,
-    /// The config that asks for the tensors, for messages.
+    /// The config that requires the tensors, for error messages.
     pub(crate) config: &'a Path,
-    /// Whether the tensors lie in the tower's own folder.
+    /// Whether the tensors are in the tower's own folder.
     pub(crate) in_tower: bool,
 }
 
@@ -157,21 +157,21 @@ impl Loader<'_> {
         Ok(all)
     }
 
-    /// A tensor as it is.
+    /// A tensor in its shape on disk.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensor = Tensor::from_vec(self.values(name, shape)?, shape, &Device::Cpu)?;
         self.placed(&tensor)
     }
 
-    /// A tensor of the host, in the format and the place of the model.
+    /// A tensor of the host, converted to the model's format and moved to its device.
     fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor
             .to_dtype(self.context.dtype)?
             .to_device(&self.context.device)?)
     }
 
-    /// The linear layers `names` (without `.weight`), of `rows` outputs each,
-    /// stacked into one that computes all their outputs side by side.
+    /// The linear layers `names` (without `.weight`) with their numbers of outputs, stacked into
+    /// one layer that computes all outputs side by side.
     pub(crate) fn linear(
         &self,
         names: &[(&str, usize)],
@@ -221,7 +221,7 @@ impl Loader<'_> {
         Ok(Linear::dense(weight, bias))
     }
 
-    /// The two-byte format that a stack stays in; none where its tensors don't agree.
+    /// The two-byte format in which a stack is kept; `None` if its tensors' formats differ.
     fn kept(&self, names: &[(String, usize)]) -> Option<HalfFormat> {
         let kept = |name: &str| self.context.kept(self.source.stored(name, self.in_tower));
         let mut formats = names.iter().map(|(name, _)| kept(name));
@@ -257,8 +257,8 @@ impl Loader<'_> {
         Ok(KernelMatrix::packed(packed))
     }
 
-    /// Adds a tensor to `matrix`: where its file has it, if that is mapped and in the same
-    /// format, else rounded.
+    /// Adds a tensor to `matrix`: without copying if its file is mapped and has the same format,
+    /// else rounded.
     fn push(&self, name: &str, shape: &[usize], matrix: &mut HalfMatrix) -> Result<()> {
         match self.source {
             Source::Random(weights) => {

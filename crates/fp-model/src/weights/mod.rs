@@ -1,10 +1,10 @@
-//! Weights on disk: which tensors there are, and their values a few rows at a time.
+//! Weights on disk: which tensors exist, and reading their values a few rows at a time.
 //!
-//! Safetensors shards are mapped into memory and read a few rows at a time into
-//! their final form. A mapped page counts as the process's own memory until the
-//! system takes it back, so pages are given back as soon as their values have been
-//! taken: the peak while loading is the weights plus one small buffer. Matrices that stay in
-//! two bytes a value are never read out: they lie in the mapped file, and its pages, which
+//! Safetensors shards are mapped into memory and read a few rows at a time into their final form. A
+//! mapped page counts as the process's own memory until the system reclaims it, so pages are
+//! released as soon as their values have been copied: the peak while loading is the weights plus
+//! one small buffer. Matrices that stay in two bytes a value are not copied: the mapped file's
+//! pages, which processes share, are the model's memory.
 //! processes share, are the model's memory.
 
 mod checkpoint;

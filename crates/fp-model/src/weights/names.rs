@@ -1,43 +1,43 @@
-//! What tensors are called, layout by layout, and which ones a model needs.
+//! Tensor names in each layout, and the tensors that a model needs.
 
 use super::checkpoint::Checkpoint;
 use crate::config::{ModelConfig, TowerKind};
 use crate::error::{ModelError, Result};
 use crate::vision::VisionParts;
 
-/// A tensor that the config asks for.
+/// A tensor that the config requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExpectedTensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// Whether it lies in the vision tower's own folder, if there is one.
+    /// Whether it is in the vision tower's own folder, if there is one.
     pub(crate) in_tower: bool,
 }
 
 /// Names of one layout's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// What the layout is called.
+    /// Name of the layout.
     pub(crate) title: &'static str,
-    /// Before `embed_tokens`, `layers` and `norm`.
+    /// Prefix of `embed_tokens`, `layers` and `norm`.
     pub(crate) decoder: &'static str,
-    /// The output layer.
+    /// Name of the output layer's matrix.
     pub(crate) head: &'static str,
-    /// Before `embeddings` and `encoder`.
+    /// Prefix of `embeddings` and `encoder`.
     pub(crate) vision: &'static str,
-    /// The projector's two layers.
+    /// Names of the projector's two layers.
     pub(crate) projector: [&'static str; 2],
-    /// Any-resolution's end-of-row embedding.
+    /// Name of the end-of-row embedding of any-resolution input.
     pub(crate) newline: &'static str,
-    /// Whether the vision tower lies in a folder of its own.
+    /// Whether the vision tower has a folder of its own.
     pub(crate) is_tower_apart: bool,
 }
 
 impl Names {
-    /// The layout that `checkpoint` has.
+    /// Finds the layout of `checkpoint`.
     ///
     /// # Errors
-    /// None of the known ones.
+    /// The names match no known layout.
     pub(crate) fn detect(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Names> {
         let candidates = config.family.card().layouts(&config.origin);
         let probe = |names: &Names| format!("{}embed_tokens.weight", names.decoder);
@@ -45,7 +45,7 @@ impl Names {
             .iter()
             .filter(|names| checkpoint.contains(&probe(names)))
             .collect();
-        // Layouts of one decoder differ in where the tower lies.
+        // Some layouts have the same decoder names and differ in the tower's.
         let has_tower = |names: &&&Names| {
             checkpoint
                 .names()
@@ -62,21 +62,21 @@ impl Names {
         })
     }
 
-    /// Whether the vision tower lies in a folder of its own.
+    /// Whether the vision tower has a folder of its own.
     pub(crate) fn has_tower_apart(&self) -> bool {
         self.is_tower_apart
     }
 }
 
-/// Whether the rest of a tensor's name, behind its tower's prefix, is one of a tower.
+/// Whether the rest of a tensor's name, after the prefix of its tower, belongs to a tower.
 fn is_of_tower(rest: &str) -> bool {
     ["embeddings.", "encoder.", "blocks.", "patch_embed."]
         .iter()
         .any(|part| rest.starts_with(part))
 }
 
-/// Every tensor that running the model needs, with its shape. Vision layers past
-/// the feature layer aren't among them.
+/// All tensors that running the model needs, with their shapes. Vision layers past the feature
+/// layer aren't included.
 pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
     let mut tensors = Vec::new();
     let mut add = |name: String, shape: &[usize], in_tower: bool| {
@@ -128,8 +128,8 @@ pub(crate) fn expected_tensors(config: &ModelConfig, names: &Names) -> Vec<Expec
 }
 
 impl ModelConfig {
-    /// Values in all tensors of the model as its class has them: decoder, connector, and the
-    /// whole vision tower, with the layers and the last norm that features don't take.
+    /// Number of values in all tensors of the model's class: decoder, connector, and the whole
+    /// vision tower, including the layers and the last norm that features don't use.
     pub fn num_weights(&self) -> u64 {
         let card = self.family.card();
         let names = card.layout_of_dummies();
@@ -145,7 +145,7 @@ impl ModelConfig {
     }
 }
 
-/// Every tensor of a tower of squares, of the projector, and of the end of a row where there is
+/// All tensors of a tower of squares and of the projector, and the end-of-row embedding if there is
 /// one.
 pub(crate) fn square_tensors(config: &ModelConfig, names: &Names) -> Vec<ExpectedTensor> {
     let mut tensors = Vec::new();
@@ -195,7 +195,7 @@ pub(crate) fn square_tensors(config: &ModelConfig, names: &Names) -> Vec<Expecte
     tensors
 }
 
-/// Every further tensor that `parts` of the vision tower take.
+/// The additional tensors that `parts` of the vision tower require.
 pub(crate) fn extra_square_tensors(
     config: &ModelConfig,
     names: &Names,
@@ -227,7 +227,7 @@ fn norm(names: &Names, name: &str, width: usize) -> [ExpectedTensor; 2] {
     weight_and_bias(names, name, &[width])
 }
 
-/// A layer of the vision tower.
+/// Tensors of one layer of the vision tower.
 fn vision_layer(config: &ModelConfig, names: &Names, layer: usize) -> Vec<ExpectedTensor> {
     let (v, m) = (config.vision.hidden_size, config.vision.intermediate_size);
     let matrices = [

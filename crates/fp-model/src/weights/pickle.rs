@@ -1,4 +1,4 @@
-//! One `.bin` file, as PyTorch saves it.
+//! One `.bin` file, as saved by PyTorch.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,7 +15,7 @@ use super::pickle_scan::scan;
 use super::shard::{StoredDtype, TensorEntry};
 use crate::error::{ModelError, Result};
 
-/// What is said to have given up where it panics.
+/// What error messages name if it panics.
 const READER: &str = "reader of PyTorch files";
 
 /// A `.bin` file whose list of tensors has been read.
@@ -103,8 +103,8 @@ impl PickleShard {
     }
 }
 
-/// Looks at the pickles of an archive before its reader does, and says how many bytes each
-/// of its other files has.
+/// Scans the pickles of an archive before its reader does, and returns the size in bytes of each of
+/// its other files.
 fn look(file: File) -> Result<HashMap<String, u64>, Cause> {
     let mut archive = ZipArchive::new(BufReader::new(file))?;
     let mut sizes = HashMap::new();
@@ -120,7 +120,7 @@ fn look(file: File) -> Result<HashMap<String, u64>, Cause> {
     Ok(sizes)
 }
 
-/// Why a tensor can't be what it says, if its storage can't hold it.
+/// Why a tensor's storage can't hold what its header states; `None` if it can.
 fn beyond(info: &TensorInfo, held: Option<u64>) -> Option<String> {
     let name = &info.name;
     let Some(held) = held else {
@@ -142,7 +142,7 @@ fn beyond(info: &TensorInfo, held: Option<u64>) -> Option<String> {
     ))
 }
 
-/// The reader's errors carry a backtrace after their first line.
+/// First line of an error: the reader's errors continue with a backtrace.
 fn first_line(error: &candle_core::Error) -> String {
     error
         .to_string()

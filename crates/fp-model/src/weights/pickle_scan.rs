@@ -1,26 +1,25 @@
-//! A look at a pickle before its reader builds objects of it.
+//! Checks of a pickle before its reader builds objects from it.
 //!
-//! The reader trusts what it reads: it allocates a string by its stated length, copies an
-//! object each time that the memo is asked for it, and drops nested objects by recursion. A
-//! file of a few hundred bytes can ask for any amount of memory so. Here the same opcodes run
-//! on sizes alone.
+//! The reader trusts its input: it allocates a string by its stated length, copies an object each
+//! time the memo is read, and drops nested objects by recursion. So a file of a few hundred bytes
+//! could demand any amount of memory. The scan executes the same opcodes on sizes alone.
 
 use std::collections::HashMap;
 use std::io::Read;
 
-/// Objects inside objects; a checkpoint has fewer than ten.
+/// Largest depth of nested objects; a checkpoint has fewer than ten.
 const MOST_DEEP: u32 = 64;
-/// Objects that the reader would make, copies by the memo included. The largest LLaVA has
-/// some forty thousand per file.
+/// Largest number of objects that the reader would create, copies by the memo included. The largest
+/// LLaVA has about forty thousand per file.
 const MOST_OBJECTS: u64 = 1 << 22;
-/// Opcodes of a pickle.
+/// Largest number of opcodes in a pickle.
 const MOST_OPCODES: u64 = 1 << 23;
-/// Bytes of a pickle: names and shapes, no weights.
+/// Largest number of bytes in a pickle: names and shapes, no weights.
 const MOST_BYTES: u64 = 1 << 28;
-/// This many bytes of a string weigh as much as an object.
+/// Number of bytes of a string that count as one object.
 const BYTES_PER_OBJECT: u64 = 32;
 
-/// What the reader would hold for one entry of its stack.
+/// Size of what the reader would hold for one entry of its stack.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     objects: u64,
@@ -42,18 +41,17 @@ impl Size {
         }
     }
 
-    /// As part of another object.
+    /// Adds the size of a part to this object.
     fn add(&mut self, part: Size) {
         self.objects = self.objects.saturating_add(part.objects);
         self.depth = self.depth.max(part.depth + 1);
     }
 }
 
-/// Reads a pickle and says what about it is beyond measure. What is merely damaged is left
-/// to the reader to tell.
+/// Scans a pickle and refuses excessive sizes. Mere damage is left to the reader to report.
 ///
 /// # Errors
-/// What is too deep, too many or too long, or why it can't be read.
+/// Excessive nesting, number or length, or why the pickle can't be read.
 pub(super) fn scan(pickle: impl Read) -> Result<(), String> {
     let mut bytes = Vec::new();
     pickle
@@ -81,11 +79,11 @@ pub(super) fn scan(pickle: impl Read) -> Result<(), String> {
     Err(format!("its pickle has more than {MOST_OPCODES} opcodes"))
 }
 
-/// Why the opcodes end.
+/// Why the scan stops.
 enum Stop {
-    /// The reader says what is wrong.
+    /// Damage, which the reader reports.
     Damaged,
-    /// What no checkpoint has.
+    /// Excessive sizes that no checkpoint has.
     Beyond(String),
 }
 
@@ -94,7 +92,7 @@ struct Scan<'a> {
     at: usize,
     stack: Vec<Size>,
     memo: HashMap<u32, Size>,
-    /// All that was made so far.
+    /// Number of objects created so far.
     objects: u64,
 }
 
@@ -119,7 +117,7 @@ impl Scan<'_> {
         Ok(length as u64)
     }
 
-    /// Counts what is made, wherever it goes.
+    /// Counts a created object and checks the limits.
     fn made(&mut self, size: Size) -> Result<Size, Stop> {
         self.objects = self.objects.saturating_add(size.objects);
         if self.objects > MOST_OBJECTS {
@@ -143,7 +141,7 @@ impl Scan<'_> {
         self.stack.pop().ok_or(Stop::Damaged)
     }
 
-    /// An object around the last `count` ones.
+    /// Wraps the last `count` objects in a new one.
     fn wrap(&mut self, count: usize) -> Result<(), Stop> {
         let mut whole = Size::ONE;
         for _ in 0..count {
@@ -152,7 +150,7 @@ impl Scan<'_> {
         self.wrapped(whole)
     }
 
-    /// Puts an object on the stack whose parts were counted when they were made.
+    /// Pushes an object whose parts were counted when they were created.
     fn wrapped(&mut self, whole: Size) -> Result<(), Stop> {
         self.made(Size {
             objects: 1,
@@ -162,7 +160,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// An object around all that follows the last mark.
+    /// The object that wraps everything after the last mark.
     fn since_mark(&mut self) -> Result<Size, Stop> {
         let mut whole = Size::ONE;
         loop {
@@ -174,7 +172,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Puts parts into the last object.
+    /// Adds parts to the last object.
     fn add_to_last(&mut self, parts: &[Size]) -> Result<(), Stop> {
         let last = self.stack.last_mut().ok_or(Stop::Damaged)?;
         for part in parts {
@@ -201,17 +199,17 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// One opcode, as the reader takes it; `false` at the end.
+    /// Executes one opcode as the reader does; `false` at the end.
     fn step(&mut self) -> Result<bool, Stop> {
         match self.number(1)? as u8 {
-            // Protocol.
+            // Protocol version.
             0x80 => drop(self.take(1)?),
             // A class by its module and name.
             b'c' => {
                 let size = Size::of_text(self.line()? + self.line()?);
                 self.push(size)?;
             }
-            // Whole numbers and a real one.
+            // Integers and a float.
             code @ (b'K' | b'M' | b'J' | b'G') => {
                 self.take(match code {
                     b'K' => 1,
@@ -240,13 +238,13 @@ impl Scan<'_> {
                 self.take(count as usize)?;
                 self.push(Size::of_text(count.into()))?;
             }
-            // None, true, false, and what is empty.
+            // None, true, false, and empty containers.
             b'N' | 0x88 | 0x89 | b')' | b']' | b'}' | b'd' => self.push(Size::ONE)?,
             b'(' => self.push(Size {
                 is_mark: true,
                 ..Size::ONE
             })?,
-            // Objects around one, two or three others.
+            // Objects that wrap one, two or three others.
             b'Q' | 0x85 => self.wrap(1)?,
             b'R' | b'b' | 0x81 | 0x86 => self.wrap(2)?,
             0x87 => self.wrap(3)?,
@@ -264,7 +262,7 @@ impl Scan<'_> {
             }
             b'e' | b'u' => {
                 let mut parts = self.since_mark()?;
-                // What it was gathered in goes again.
+                // The temporary container isn't counted.
                 parts.objects -= 1;
                 parts.depth = parts.depth.saturating_sub(1);
                 self.add_to_last(&[parts])?;
@@ -307,8 +305,8 @@ mod tests {
             q\x02((X\x07\x00\x00\x00storageq\x03ctorch\nFloatStorage\nq\x04X\x01\x00\x00\x000K\x04tq\x05Q\
             K\x00K\x02K\x02\x86q\x06K\x02K\x01\x86q\x07tq\x08Rq\tu.";
         scan(&pickle[..]).unwrap();
-        // Damage is the reader's to tell: a cut, an unknown opcode, nothing to take. Only a
-        // text that isn't there would be allocated first.
+        // Damage is reported by the reader: truncation, an unknown opcode, an empty stack. Only a
+        // string longer than the file would be allocated first, so that is refused.
         for end in 0..pickle.len() {
             if let Err(error) = scan(&pickle[..end]) {
                 assert!(error.contains("a text of"), "{end}: {error}");

@@ -2,7 +2,7 @@
 
 use fp_scoring::hash::{GOLDEN_GAMMA, fnv1a_seeded, split_mix};
 
-/// Values that depend on the seed, the tensor's name and the place in it alone.
+/// Values that depend only on the seed, the tensor's name and the index within it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RandomWeights {
     pub(crate) seed: u64,
@@ -12,9 +12,8 @@ pub(crate) struct RandomWeights {
 const DEVIATION: f32 = 0.02;
 
 impl RandomWeights {
-    /// Fills `out` with the values of tensor `name` from the `first` one on:
-    /// ones for the weights of norms, zeros for biases, else uniform values of
-    /// mean 0 and standard deviation 0.02.
+    /// Fills `out` with the values of tensor `name` from index `first` on: ones for the weights of
+    /// norms, zeros for biases, else uniform values with mean 0 and standard deviation 0.02.
     pub(crate) fn fill(self, name: &str, first: usize, out: &mut [f32]) {
         let is_norm = ["norm.weight", "norm1.weight", "norm2.weight", "ln_q.weight"]
             .iter()

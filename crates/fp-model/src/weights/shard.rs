@@ -11,14 +11,14 @@ use safetensors::tensor::Metadata;
 
 use crate::error::{ModelError, Result};
 
-/// Number formats that weights are stored in.
+/// Number formats supported for stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoredDtype {
     /// 32-bit float.
     F32,
-    /// 16-bit float of IEEE 754.
+    /// 16-bit float (IEEE 754).
     F16,
-    /// The upper half of a 32-bit float.
+    /// 16-bit float that is the upper half of a 32-bit one.
     Bf16,
 }
 
@@ -59,26 +59,26 @@ impl StoredDtype {
     }
 }
 
-/// Where a tensor stands in its shard.
+/// Format, shape and location of a tensor in its shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorEntry {
-    /// `None` for a format that weights don't come in.
+    /// `None` for a format that isn't supported for weights.
     pub(crate) dtype: Option<StoredDtype>,
-    /// The format's name as the file has it.
+    /// Name of the format, as in the file.
     pub(crate) dtype_name: String,
     pub(crate) shape: Vec<usize>,
     /// Byte offset in the file; unused for pickled shards.
     pub(crate) offset: usize,
 }
 
-/// A mapped safetensors file whose header has been read and whose length fits it.
+/// A memory-mapped safetensors file whose header has been read and whose length matches it.
 #[derive(Debug)]
 pub(crate) struct SafetensorsShard {
     path: PathBuf,
     file: Arc<MappedFile>,
 }
 
-/// No header of a real checkpoint comes near this.
+/// Largest size of a header in bytes, far above that of any real checkpoint.
 const LARGEST_HEADER: usize = 100 << 20;
 
 impl SafetensorsShard {
@@ -149,7 +149,7 @@ impl SafetensorsShard {
         ))
     }
 
-    /// The file and where a tensor lies in it; its pages are asked for, and stay.
+    /// The file and a tensor's bytes in it; their pages are prefetched and kept.
     pub(crate) fn mapped(
         &self,
         entry: &TensorEntry,
@@ -172,8 +172,8 @@ impl SafetensorsShard {
         }
     }
 
-    /// Appends `count` values from the `first` one of a tensor on to `out`. Their
-    /// pages are given back: what is read once isn't kept twice.
+    /// Appends `count` values of a tensor, from index `first` on, to `out`, and releases their
+    /// pages, so that the values aren't held twice.
     pub(crate) fn read(
         &self,
         entry: &TensorEntry,

@@ -12,7 +12,7 @@ fn adapter_config(base: &str) -> Value {
     json!({"base_model_name_or_path": base, "peft_type": "LORA", "r": 4, "lora_alpha": 8})
 }
 
-/// The config of an original LLaVA, as its LoRA folders bring one along.
+/// The config of an original LLaVA, as included in its LoRA folders.
 fn original_config() -> Value {
     let mut config = golden_config()["text_config"].clone();
     config["model_type"] = json!("llava_llama");
@@ -43,7 +43,7 @@ fn an_adapter_alone_names_its_base_and_how_to_merge_it() {
         "merge_and_unload",
         "save_pretrained",
     ];
-    // As PEFT saves one for Hugging Face's LLaVA: no config.json at all.
+    // As saved by PEFT for Hugging Face's LLaVA: no config.json at all.
     let bare = Folder::empty();
     bare.write_json("adapter_config.json", &adapter_config("someone/llava-base"));
     save(&adapter_tensors(), &bare.file("adapter_model.safetensors"));
@@ -52,11 +52,11 @@ fn an_adapter_alone_names_its_base_and_how_to_merge_it() {
         bare.refusal(),
         CheckpointError::Adapter { base: Some(base), .. } if base == "someone/llava-base"
     ));
-    // As the original project does, with the model's config and what else was trained.
+    // As saved by the original project, with the model's config and the other trained weights.
     bare.write_json("config.json", &original_config())
         .write("non_lora_trainables.bin", b"");
     bare.refused_with(&parts);
-    // An older PEFT.
+    // As saved by an older PEFT.
     let older = Folder::beside();
     older
         .write_json("adapter_config.json", &adapter_config("someone/llava-base"))
@@ -67,11 +67,11 @@ fn an_adapter_alone_names_its_base_and_how_to_merge_it() {
 
 #[test]
 fn adapters_that_say_little_of_themselves() {
-    // No base named.
+    // Without a base model named.
     let folder = Folder::empty();
     folder.write_json("adapter_config.json", &json!({"peft_type": "IA3"}));
     folder.refused_with(&["a PEFT (IA3) adapter", "a base model that it doesn't name"]);
-    // No config of its own, or one that doesn't parse.
+    // Without a config, or with one that doesn't parse.
     for name in ["adapter_model.safetensors", "non_lora_trainables.bin"] {
         let folder = Folder::empty();
         folder.write(name, b"");
@@ -102,16 +102,16 @@ fn an_adapter_beside_weights_is_not_passed_over() {
         &folder.file("adapter_model.safetensors"),
     );
     folder.refused_with(&parts);
-    // The weights alone, and what was trained beside an adapter.
+    // Weights, and a file of what was trained besides an adapter.
     let folder = Folder::whole();
     folder.write("non_lora_trainables.bin", b"");
     folder.refused_with(&["non_lora_trainables.bin"]);
-    // Moved away it runs.
+    // Without that file the folder runs.
     folder.remove("non_lora_trainables.bin");
     assert!(folder.inspect().is_complete());
 }
 
-/// Saved as PEFT wraps it: what it wraps has another name.
+/// Saved as PEFT wraps it, which renames the wrapped modules.
 #[test]
 fn a_model_that_was_saved_unmerged() {
     let folder = Folder::with(|tensors, _| {
@@ -128,8 +128,8 @@ fn a_model_that_was_saved_unmerged() {
     ]);
 }
 
-/// All names are those of the base, and the adapter's stand among them: the base would
-/// answer in silence.
+/// All names of the base model exist, with the adapter's among them: the base model would answer
+/// without an error.
 #[test]
 fn an_adapter_among_plain_names() {
     for names in [
@@ -150,7 +150,7 @@ fn an_adapter_among_plain_names() {
             "{error}"
         );
     }
-    // One that was trained beside it.
+    // A module that was trained besides the adapter.
     let folder = Folder::with(|tensors, _| {
         let name = "multi_modal_projector.modules_to_save.default.linear_1.weight";
         tensors.insert(name.to_owned(), zeros(&[32, 48]));

@@ -1,4 +1,4 @@
-//! A class token among the features is one image token more, and no cell of the grid.
+//! A class token among the features is an additional image token, and no cell of the grid.
 
 use candle_core::{DType, Device, Tensor};
 use fp_model::prompt::EncodedPrompt;
@@ -41,7 +41,7 @@ fn it_is_counted() {
     assert!(inspection.to_string().contains("5 image tokens"));
 }
 
-/// Evenly spaced tokens are patches, until more are to be kept than there are.
+/// Evenly spaced tokens are patches, unless more tokens are to be kept than there are patches.
 #[test]
 fn evenly_spaced_tokens_leave_it_out() {
     let model = model();
@@ -78,7 +78,7 @@ fn evenly_spaced_tokens_leave_it_out() {
     }
 }
 
-/// What needs a grid says that there is none.
+/// Methods that need a grid report that there is none.
 #[test]
 fn methods_of_a_grid_refuse_it() {
     let model = model();

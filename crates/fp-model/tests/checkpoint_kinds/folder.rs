@@ -1,4 +1,4 @@
-//! A whole checkpoint made from the golden one, to be changed, and what is said of it.
+//! A complete checkpoint made from the golden one, to be modified, and checks of its errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
 use crate::common::golden;
 
-/// Files that lie beside the weights.
+/// Files besides the weights.
 const BESIDE: [&str; 3] = [
     "generation_config.json",
     "preprocessor_config.json",
@@ -25,7 +25,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// The golden checkpoint with tensors and config changed.
+    /// The golden checkpoint with modified tensors and config.
     pub(crate) fn with(change: impl FnOnce(&mut Tensors, &mut Value)) -> Folder {
         let folder = Folder::beside();
         let (mut tensors, mut config) = (golden_tensors(), golden_config());
@@ -39,7 +39,7 @@ impl Folder {
         Folder::with(|_, _| {})
     }
 
-    /// All but weights and config.
+    /// All files except weights and config.
     pub(crate) fn beside() -> Folder {
         let root = TempDir::new().unwrap();
         for name in BESIDE {
@@ -48,7 +48,7 @@ impl Folder {
         Folder { root }
     }
 
-    /// Nothing.
+    /// An empty folder.
     pub(crate) fn empty() -> Folder {
         Folder {
             root: TempDir::new().unwrap(),
@@ -85,8 +85,8 @@ impl Folder {
         inspect(self.path(), None).unwrap()
     }
 
-    /// What the folder is refused for as a whole: by inspecting, opening and loading alike,
-    /// in one line.
+    /// The error by which the folder is refused as a whole, in one line; the same for inspecting,
+    /// opening and loading.
     #[track_caller]
     pub(crate) fn refusal(&self) -> CheckpointError {
         let text = self.refused_with(&[]);
@@ -100,7 +100,7 @@ impl Folder {
         }
     }
 
-    /// As [`Folder::refusal`], with `parts` in the text, which is returned.
+    /// Like [`Folder::refusal`], with all `parts` in the text, which is returned.
     #[track_caller]
     pub(crate) fn refused_with(&self, parts: &[&str]) -> String {
         let error = OpenedCheckpoint::open(self.path(), None).unwrap_err();
@@ -120,7 +120,7 @@ pub(crate) fn zeros(shape: &[usize]) -> Tensor {
     Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap()
 }
 
-/// Tensors by other names.
+/// Tensors with changed names.
 pub(crate) fn renamed(tensors: Tensors, name: impl Fn(&str) -> Option<String>) -> Tensors {
     tensors
         .into_iter()

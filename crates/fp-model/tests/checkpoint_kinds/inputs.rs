@@ -1,4 +1,4 @@
-//! The files beside the weights, held to the model.
+//! The files beside the weights, checked against the model.
 
 use fp_model::prompt::PromptError;
 use fp_model::{CheckpointError, ModelError, OpenedCheckpoint};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::folder::Folder;
 
-/// Not complete, for the one reason that `parts` are of.
+/// Asserts that the folder is incomplete for a single reason, whose text contains `parts`.
 #[track_caller]
 fn incomplete(folder: &Folder, parts: &[&str]) {
     let inspection = folder.inspect();
@@ -20,7 +20,8 @@ fn incomplete(folder: &Folder, parts: &[&str]) {
     }
 }
 
-/// Complete, with one note that `parts` are of; none where there are no parts.
+/// Asserts that the folder is complete with a single note, whose text contains `parts`; without
+/// parts, with no note.
 #[track_caller]
 fn noted(folder: &Folder, parts: &[&str]) {
     let inspection = folder.inspect();
@@ -69,7 +70,7 @@ fn images_of_another_size_than_the_tower_takes() {
             Err(ModelError::Checkpoint(CheckpointError::ImageSize { .. }))
         ));
     }
-    // Without a crop the resize says it.
+    // Without a crop, the resize determines the size.
     change(&folder, name, |config| {
         config["do_center_crop"] = json!(false);
         config["size"] = json!({"shortest_edge": 336});
@@ -77,7 +78,7 @@ fn images_of_another_size_than_the_tower_takes() {
     noted(&folder, &[]);
     folder.write(name, b"{");
     incomplete(&folder, &[name]);
-    // Its absence means the class defaults, which are another tower's.
+    // Without the file the class defaults apply, which are for another tower.
     folder.remove(name);
     let inspection = folder.inspect();
     assert_eq!(inspection.missing_files, [name]);
@@ -116,7 +117,7 @@ fn a_tokenizer_in_another_form() {
         opened.tokenizer(),
         Err(ModelError::Prompt(PromptError::OnlySentencePiece { .. }))
     ));
-    // Both: the one that is read counts.
+    // With both files, the one that is read counts.
     let folder = Folder::whole();
     folder.write("tokenizer.model", b"");
     noted(&folder, &[]);
@@ -128,7 +129,7 @@ fn a_tokenizer_in_another_form() {
 fn tokens_that_contradict_the_config() {
     let folder = Folder::with(|_, config| config["image_token_index"] = json!(499));
     incomplete(&folder, &["`<image>` has id 500", "says 499"]);
-    // A text's token without an embedding: of 505 rows the last is 504.
+    // A text token without an embedding: with 505 rows the last id is 504.
     let folder = Folder::whole();
     change(&folder, "tokenizer.json", |tokenizer| {
         let vocab = tokenizer["model"]["vocab"].as_object_mut().unwrap();
@@ -141,7 +142,7 @@ fn tokens_that_contradict_the_config() {
         opened.tokenizer(),
         Err(ModelError::Checkpoint(CheckpointError::Vocabulary { .. }))
     ));
-    // The end of answers is no token that enters the model.
+    // The token that ends answers never enters the model.
     let folder = Folder::whole();
     folder.write_json("generation_config.json", &json!({"eos_token_id": [2, 505]}));
     noted(
@@ -159,7 +160,7 @@ fn counts_of_image_tokens_that_are_not_followed() {
     }
     let folder = Folder::with(|_, config| config["image_seq_length"] = json!(576));
     noted(&folder, &[]);
-    // The class token counts where it is a feature.
+    // The class token counts if it is a feature.
     let full = |stated: usize| {
         Folder::with(|_, config| {
             config["vision_feature_select_strategy"] = json!("full");
@@ -207,8 +208,8 @@ fn a_processor_that_counts_otherwise() {
     noted(&folder, &[name, "not valid JSON"]);
 }
 
-/// LLaMA's tokenizer in several forms: only those that put a space before each piece of
-/// text cut prompts as LLaVA was trained on.
+/// LLaMA's tokenizer in several forms: only those that put a space before each segment of text
+/// tokenise prompts as in LLaVA's training.
 #[test]
 fn a_tokenizer_without_the_space_before_text() {
     let llama = |pre_tokenizer: Value| {

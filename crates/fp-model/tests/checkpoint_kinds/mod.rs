@@ -1,5 +1,5 @@
-//! Folders that are something else than a full model, or not quite one: each is refused
-//! by its name, before tensors are counted, and the same way wherever a model is opened.
+//! Folders that aren't a full model, or not quite: each is refused for what it is, before tensors
+//! are listed, and in the same way wherever a model is opened.
 
 mod adapters;
 mod class_token;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::folder::{Folder, renamed, zeros};
 use crate::common::checkpoint::{Tensors, golden_config, golden_tensors, save, write_config};
 
-/// The original project's config and names, without projector and tower.
+/// The original project's config and tensor names, without projector and tower.
 fn original_decoder() -> (Tensors, Value) {
     let mut config = golden_config()["text_config"].clone();
     config["model_type"] = json!("llava_llama");
@@ -20,7 +20,7 @@ fn original_decoder() -> (Tensors, Value) {
     (tensors, config)
 }
 
-/// With the tower's folder inside, where it is looked for.
+/// Writes it with the tower's folder inside, where it is searched for.
 fn write_original(folder: &Folder, tensors: &Tensors, config: &Value) {
     write_config(folder.path(), config);
     save(tensors, &folder.file("model.safetensors"));
@@ -75,13 +75,13 @@ fn a_projector_alone_among_weights() {
 
 #[test]
 fn a_vision_tower_alone() {
-    // By its config.
+    // Recognised by its config.
     for model_type in ["clip", "clip_vision_model", "siglip_vision_model"] {
         let folder = Folder::whole();
         folder.write_json("config.json", &json!({"model_type": model_type}));
         folder.refused_with(&["only a vision tower", model_type, "--vision-tower"]);
     }
-    // By its tensors.
+    // Recognised by its tensors.
     for prefix in ["vision_tower.", ""] {
         let folder = Folder::with(|tensors, _| {
             let all = std::mem::take(tensors);
@@ -100,7 +100,7 @@ fn a_vision_tower_alone() {
 
 #[test]
 fn a_model_without_its_projector() {
-    // The original project's, its projector still in the file that training left.
+    // In the original layout, with the projector still in the file that training wrote.
     let folder = Folder::beside();
     let (tensors, config) = original_decoder();
     write_original(&folder, &tensors, &config);
@@ -112,7 +112,7 @@ fn a_model_without_its_projector() {
     folder.write("mm_projector.bin", b"");
     let beside = folder.file("mm_projector.bin").display().to_string();
     folder.refused_with(&["projector is missing", &beside, "save it in full"]);
-    // With the projector among the weights that file is no more than a copy.
+    // If the projector is among the weights, that file is only a copy.
     let (mut tensors, config) = original_decoder();
     tensors.extend(renamed(golden_tensors(), |name| {
         let rest = name.strip_prefix("multi_modal_projector.linear_")?;
@@ -122,7 +122,7 @@ fn a_model_without_its_projector() {
     }));
     write_original(&folder, &tensors, &config);
     assert!(OpenedCheckpoint::open(folder.path(), None).is_ok());
-    // Hugging Face's.
+    // In Hugging Face's layout.
     let folder = Folder::with(|tensors, _| {
         tensors.retain(|name, _| !name.starts_with("multi_modal_projector"));
     });
@@ -139,13 +139,13 @@ fn a_model_without_its_tower() {
     });
     folder.refused_with(&["vision tower is missing", "saved in full"]);
     assert!(matches!(folder.refusal(), CheckpointError::NoTower { .. }));
-    // Only that of it which nothing takes.
+    // With only those of the tower's tensors that aren't used.
     let folder = Folder::with(|tensors, _| {
         tensors.retain(|name, _| !name.starts_with("vision_tower"));
         tensors.insert("text_model.final_layer_norm.weight".to_owned(), zeros(&[4]));
     });
     folder.refused_with(&["vision tower is missing"]);
-    // A tower's folder that holds something else.
+    // A tower folder with something else in it.
     let folder = Folder::beside();
     let (tensors, config) = original_decoder();
     let mut tensors = tensors;
@@ -192,13 +192,13 @@ fn other_families_are_named_with_what_is_expected() {
         ];
         folder.refused_with(&parts);
     }
-    // The original project's, on another decoder.
+    // In the original layout, on another decoder.
     let folder = Folder::with(|_, config| {
         *config = original_decoder().1;
         config["model_type"] = json!("llava_qwen");
     });
     folder.refused_with(&["llava_qwen", "`llava_llama`"]);
-    // The type is ours and the class is not.
+    // The model type is supported, but the class is not.
     let folder = Folder::with(|_, config| {
         config["architectures"] = json!(["VipLlavaForConditionalGeneration"]);
     });
@@ -207,7 +207,7 @@ fn other_families_are_named_with_what_is_expected() {
         "VipLlavaForConditionalGeneration",
         "`LlavaForConditionalGeneration`",
     ]);
-    // No class named is none that contradicts.
+    // A missing class doesn't contradict.
     for nothing in [Value::Null, json!([])] {
         let folder = Folder::with(|_, config| config["architectures"] = nothing);
         assert!(folder.inspect().is_complete());
@@ -230,7 +230,7 @@ fn towers_of_other_families() {
         folder.write_json("config.json", &config);
         folder.refused_with(&["config.json", "`mm_vision_tower`", tower, "expected a CLIP"]);
     }
-    // A folder's name above the tower's is ignored.
+    // A folder name above the tower's is ignored.
     let folder = Folder::empty();
     let mut config = original_decoder().1;
     config["mm_vision_tower"] = json!("siglip-or-not/clip-vit-large-patch14-336");

@@ -1,4 +1,4 @@
-//! Quantised checkpoints, by their config and by what is stored.
+//! Quantised checkpoints, recognised by their config and by what is stored.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::folder::Folder;
 use crate::common::checkpoint::golden_config;
 
-/// What is stored in place of one weight: endings of names, formats, shapes.
+/// What is stored in place of one weight: name suffixes, formats, shapes.
 type Stored = &'static [(&'static str, Dtype, &'static [usize])];
 
 const BNB4: Stored = &[
@@ -46,7 +46,7 @@ const PACKED: Stored = &[
 ];
 const INT8_ALONE: Stored = &[("weight", Dtype::I8, &[32, 32])];
 
-/// The golden checkpoint with the decoder's matrices stored so.
+/// The golden checkpoint with the decoder's matrices stored in this form.
 fn quantised(stored: Stored, config: Option<Value>) -> Folder {
     let folder = Folder::whole();
     let file = folder.file("model.safetensors");
@@ -127,7 +127,7 @@ fn formats_that_only_tensors_show() {
     }
 }
 
-/// A config that says so of plain weights: another loader would quantise them.
+/// A config that states quantisation of plain weights: another loader would quantise them.
 #[test]
 fn a_config_alone_that_speaks_of_quantisation() {
     let four = json!({"quant_method": "bitsandbytes", "load_in_4bit": true});
@@ -143,14 +143,14 @@ fn a_config_alone_that_speaks_of_quantisation() {
             folder.refused_with(&["config.json", field, "bitsandbytes, 4 bit", "take it out"]);
         }
     }
-    // Neither of these says anything.
+    // Neither of these states quantisation.
     for nothing in [Value::Null, json!({})] {
         let folder = Folder::with(|_, config| config["quantization_config"] = nothing);
         assert!(folder.inspect().is_complete());
     }
 }
 
-/// Weights of a format that can't even be opened are what the config says they are.
+/// Weights in a format that can't even be opened are reported as the config describes them.
 #[test]
 fn a_format_that_cannot_be_opened() {
     let folder = Folder::whole();
@@ -159,7 +159,7 @@ fn a_format_that_cannot_be_opened() {
     config["quantization_config"] = json!({"quant_method": "hqq"});
     folder.write_json("config.json", &config);
     folder.refused_with(&["hqq", "quantization_config", "unquantised"]);
-    // They needn't be there for that.
+    // The weights needn't exist for that.
     folder.remove("model.safetensors");
     folder.refused_with(&["hqq", "quantization_config", "unquantised"]);
 

@@ -1,5 +1,5 @@
-//! Stored tensors that nothing takes: those that would change the answers are an error,
-//! buffers and other models' parts are not.
+//! Unused stored tensors: those that would change the answers are an error, buffers and parts of
+//! other models are not.
 
 use fp_model::{CheckpointError, LlavaModel, LoadOptions, ModelError, OpenedCheckpoint};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::folder::{Folder, zeros};
 
 const LAYER: &str = "language_model.model.layers.2.";
 
-/// The golden checkpoint with tensors of these names more.
+/// The golden checkpoint with additional tensors of these names.
 fn with_more(names: &[&str]) -> Folder {
     Folder::with(|tensors, _| {
         for name in names {
@@ -17,7 +17,7 @@ fn with_more(names: &[&str]) -> Folder {
     })
 }
 
-/// Refused for its tensors, by inspecting, opening and loading alike.
+/// Asserts that the folder is refused for its tensors by inspecting, opening and loading.
 #[track_caller]
 fn refused(folder: &Folder, parts: &[&str]) {
     let error = OpenedCheckpoint::open(folder.path(), None).unwrap_err();
@@ -41,13 +41,13 @@ fn refused(folder: &Folder, parts: &[&str]) {
 
 #[test]
 fn layers_that_the_config_leaves_out() {
-    // Of 32 layers of nine tensors each two are left out.
+    // Two of 32 layers with nine tensors each are unused.
     let folder = Folder::with(|_, config| config["text_config"]["num_hidden_layers"] = json!(30));
     refused(
         &folder,
         &["18 stored tensors", "layers.30.", "`num_hidden_layers` 30"],
     );
-    // With one layer fewer another one gives the features.
+    // With one layer fewer, another layer gives the features.
     let folder = Folder::with(|_, config| config["vision_config"]["num_hidden_layers"] = json!(3));
     refused(&folder, &["16 stored tensors", "layers.3.", "vision tower"]);
 }
@@ -91,7 +91,7 @@ fn modules_that_no_such_model_has() {
         "vision_tower.vision_model.head.probe",
         "vision_tower.other.weight",
         "language_model.lm_head.bias",
-        // The same model again by newer names.
+        // The same model again, under newer names.
         "model.language_model.norm.weight",
     ] {
         refused(&with_more(&[name]), &[name, "of one model"]);

@@ -1,4 +1,4 @@
-//! CLIP folders with something wrong in them.
+//! Faulty CLIP folders.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::tiny::TinyClip;
 use crate::common::golden;
 
-/// Opens the folder after `change` and expects to be told of all `parts`.
+/// Opens the folder after `change` and expects an error that contains all `parts`.
 #[track_caller]
 fn refuse(change: impl FnOnce(&mut TinyClip), after: impl FnOnce(&Path), parts: &[&str]) {
     let mut clip = super::clip();

@@ -1,5 +1,5 @@
-//! The text side of a CLIP model beside a LLaVA checkpoint: against a plain reference, in
-//! whole models, and what is refused.
+//! The text side of a CLIP model beside a LLaVA checkpoint: compared with a plain reference, used
+//! in whole models, and its errors.
 
 mod errors;
 mod naive;
@@ -24,7 +24,7 @@ use crate::common::checkpoint::{golden_config, save_shards};
 use crate::common::{expected, golden, greedy};
 use tiny::TinyClip;
 
-/// The golden model, its tower's last norm too.
+/// The golden model, with its tower's last norm.
 fn model(kernels: bool) -> LlavaModel {
     let options = LoadOptions {
         kernels,
@@ -46,8 +46,7 @@ fn with(model: LlavaModel, dir: &Path) -> LlavaModel {
     model.with_clip(clip).unwrap()
 }
 
-/// From a text shorter than the context to one of three segments, `!` having the id of
-/// padding.
+/// From a text shorter than the context to one of three segments; `!` has the id of padding.
 const TEXTS: [&str; 5] = [
     "",
     "the owl",
@@ -137,7 +136,7 @@ fn plan(model: &LlavaModel, keep: usize) -> Plan {
     published_plan(method, &params, None, &setting).unwrap()
 }
 
-/// What went on, and logits after the prompt.
+/// The kept tokens, and logits after the prompt.
 type Answer = (Vec<usize>, Vec<f32>);
 
 struct Asked {
@@ -204,10 +203,10 @@ fn cdpruner_chooses_by_the_question_whatever_the_batch() {
         assert_eq!(asked.answer(&[*question]).unwrap()[0], *together);
     }
     assert_ne!(together[0].0, together[1].0);
-    // The instruction of benchmarks is no part of what is looked for.
+    // The instruction of benchmarks is not embedded.
     let long = "the owl\nAnswer the question using a single word or phrase.";
     assert_eq!(asked.answer(&[Some(long)]).unwrap()[0].0, together[0].0);
-    // Shards give the same bits.
+    // Weights in shards give the same bits.
     let shards = TempDir::new().unwrap();
     clip.write(shards.path());
     std::fs::remove_file(shards.path().join("model.safetensors")).unwrap();
@@ -229,7 +228,7 @@ fn image_embeddings_are_the_normed_features_projected() {
     let normed = evidence.1.values(VisionRead::NormedFeatures).unwrap();
     let weight = naive::rows(&clip, "visual_projection.weight");
     let width = weight[0].len();
-    // Behind the class token's row.
+    // The patches come after the class token's row.
     let patches = normed.chunks(width).skip(1);
     assert_eq!(found.len(), patches.len());
     for (found, patch) in found.iter().zip(patches) {

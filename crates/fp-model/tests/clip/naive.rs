@@ -1,5 +1,4 @@
-//! CLIP's text tower, written down plainly in `f64`: whole segments, padding and mask
-//! included.
+//! CLIP's text tower as a plain `f64` reference: whole segments, including padding and mask.
 
 use candle_core::DType;
 
@@ -96,7 +95,7 @@ fn run(clip: &TinyClip, ids: &[u32], real: usize, is_quick: bool) -> Rows {
     x
 }
 
-/// x · Φ(x), Φ by the series of the error function.
+/// x · Φ(x), with Φ by the series of the error function.
 fn gelu(x: f64) -> f64 {
     let z = x / 2.0_f64.sqrt();
     let (mut term, mut sum) = (z, z);

@@ -1,6 +1,6 @@
-//! A tiny CLIP folder whose text side and projections are random, for a model whose tower
-//! they are put beside.
-#![allow(dead_code)] // each program of tests uses its own part
+//! A tiny CLIP folder with random text side and projections, for use beside a model with its own
+//! tower.
+#![allow(dead_code)] // each test program uses a part of it
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) const PROJECTION: usize = 10;
 const INNER: usize = 20;
 const MERGES: [&str; 3] = ["t h", "th e</w>", "o w</w>"];
 
-/// The parts of a CLIP folder, to be changed before they are written.
+/// The parts of a CLIP folder, which can be modified before they are written.
 pub(crate) struct TinyClip {
     pub(crate) config: Value,
     pub(crate) tensors: BTreeMap<String, Tensor>,
@@ -24,7 +24,7 @@ pub(crate) struct TinyClip {
 }
 
 impl TinyClip {
-    /// Beside a LLaVA checkpoint with this `vision_config`.
+    /// Parts for use beside a LLaVA checkpoint with this `vision_config`.
     pub(crate) fn new(vision: &Value) -> TinyClip {
         let vocab = vocabulary();
         let size = vocab.as_object().unwrap().len();
@@ -72,7 +72,7 @@ impl TinyClip {
     }
 }
 
-/// Ids by token: `!` is 0, as in OpenAI's; beginning and end come last.
+/// Ids by token: `!` is 0, as in OpenAI's vocabulary; the beginning and end tokens come last.
 fn vocabulary() -> Value {
     let letters: Vec<String> = "!abcdefghijklmnopqrstuvwxyz0123456789?.,-"
         .chars()

@@ -1,4 +1,4 @@
-//! Checkpoints made from the golden one, to be renamed, cut up and damaged.
+//! Checkpoints made from the golden one, to be renamed, split and damaged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The tiny checkpoints of every family that transformers made, and what it gives on them: see
+//! Tiny checkpoints of every family made by transformers, with its results on them: see
 //! benches/peers/family_goldens.py.
 
 use std::collections::HashMap;
@@ -21,13 +21,13 @@ use super::{flat, golden, greedy, largest_difference};
 /// The checkpoints of each family.
 pub(crate) const CHECKPOINTS: [&str; 3] = ["a1", "b2", "b3"];
 
-/// How far a logit or feature may be off.
+/// Largest allowed difference of a logit or feature.
 const TOLERANCE: f32 = 1e-3;
-/// Below this share of the range, rounding alone may swap two tokens.
+/// For gaps below this share of the range, rounding alone may swap two tokens.
 const DECISIVE_GAP: f64 = 1e-5;
-/// Below this margin, the tolerance alone may change the best token.
+/// For margins below this, the tolerance alone may change the best token.
 const DECISIVE_MARGIN: f64 = 1e-3;
-/// The layer behind which the pruned cases drop tokens.
+/// The layer after which the pruned cases drop tokens.
 const PRUNE_LAYER: usize = 2;
 
 #[derive(Debug, Deserialize)]
@@ -89,7 +89,7 @@ impl Checkpoint {
         LlavaModel::load(&self.folder, options).unwrap()
     }
 
-    /// Pixel values of a picture as transformers has them, and its features.
+    /// Pixel values of an image as in transformers, and its features.
     pub(crate) fn encode(&self, model: &LlavaModel, picture: &str) -> (Tensor, ImageFeatures) {
         let config = model.config();
         let image = decode_file(&golden("families").join(format!("{picture}.png"))).unwrap();
@@ -115,7 +115,7 @@ impl Checkpoint {
         }
     }
 
-    /// Expected pixel values in the form of ours: `[tiles, 3, h, w]`, or patches cell by cell.
+    /// Checks pixel values in this project's form: `[tiles, 3, h, w]`, or patches cell by cell.
     fn check_pixels(&self, picture: &str, pixels: &Tensor) {
         let Some(expected) = self.expected.get(&format!("{picture}.pixel_values")) else {
             return;
@@ -170,7 +170,8 @@ fn check_logits(name: &str, found: &[f32], expected: &Tensor) {
     assert!(difference < TOLERANCE, "{name}: {difference}");
 }
 
-/// Unpruned: pixel values, image tokens, features, position ids, logits and greedy tokens.
+/// Checks unpruned runs: pixel values, image tokens, features, position ids, logits and greedy
+/// tokens.
 pub(crate) fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel, is_exact: bool) {
     let features = features_of(checkpoint, model);
     let mut decisive = 0;
@@ -200,7 +201,7 @@ pub(crate) fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel, is_exact:
         }
         prompts.push(prompt);
     }
-    // All pictures and questions as one batch of mixed sizes.
+    // All images and questions as one batch of mixed sizes.
     let samples: Vec<Sample<'_>> = checkpoint
         .cases
         .iter()
@@ -221,7 +222,7 @@ pub(crate) fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel, is_exact:
         }
     }
     assert!(decisive + 2 >= checkpoint.cases.len(), "{decisive}");
-    // Two questions on one image that is run once, and each sample alone: the same bits.
+    // Two questions on one shared image, and each sample alone, give the same bits.
     for pair in 0..checkpoint.cases.len() / 2 {
         let (first, second) = (2 * pair, 2 * pair + 1);
         let system = model.prefill_system(prompts[first].system_ids()).unwrap();
@@ -241,7 +242,7 @@ pub(crate) fn check_whole(checkpoint: &Checkpoint, model: &LlavaModel, is_exact:
     }
 }
 
-/// FastV behind layer K with every query strategy.
+/// Checks FastV after layer K with every query strategy.
 pub(crate) fn check_pruned(checkpoint: &Checkpoint, model: &LlavaModel) {
     let features = features_of(checkpoint, model);
     let (mut sets, mut tokens, mut all) = (0, 0, 0);

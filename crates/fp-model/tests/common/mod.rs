@@ -1,5 +1,5 @@
-//! The golden cases: a tiny model, three images, and what the references gave.
-#![allow(dead_code)] // each program of tests uses its own part
+//! The golden cases: a tiny model, three images, and the references' results.
+#![allow(dead_code)] // each test program uses a part of it
 
 pub(crate) mod checkpoint;
 pub(crate) mod family;
@@ -91,7 +91,7 @@ pub(crate) fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Features of every golden view, by its name.
+/// Features of every golden view, by name.
 pub(crate) fn features(
     model: &LlavaModel,
     expected: &HashMap<String, Tensor>,
@@ -106,7 +106,7 @@ pub(crate) fn features(
         .collect()
 }
 
-/// Greedy, never stopping early: the golden tokens continue past the end token.
+/// Greedy options without stop tokens: the golden tokens continue past the end token.
 pub(crate) fn greedy(max_new_tokens: usize) -> GenerateOptions {
     GenerateOptions {
         max_new_tokens,
@@ -115,7 +115,7 @@ pub(crate) fn greedy(max_new_tokens: usize) -> GenerateOptions {
     }
 }
 
-/// A golden image.
+/// Path of a golden image.
 pub(crate) fn image(name: &str) -> PathBuf {
     golden(name)
 }

@@ -1,5 +1,5 @@
-//! What the device is asked for, counted. The emulated driver counts for the whole process,
-//! so that each count has one of its own.
+//! Counts of the device's operations. The emulated driver counts for the whole process, so each
+//! count runs in a process of its own.
 
 use std::process::Command;
 
@@ -34,14 +34,14 @@ fn features(model: &LlavaModel, count: usize) -> ImageFeatures {
     model.image_features(&embeds).unwrap()
 }
 
-/// What `run` asks the device for.
+/// The operations that `run` requests of the device.
 fn counted(run: impl FnOnce()) -> Counters {
     take_counters();
     run();
     take_counters().unwrap()
 }
 
-/// Runs the test `name` of this program by itself.
+/// Runs the test `name` of this program in a process of its own.
 fn alone(name: &str) {
     if gpu(name).is_none() {
         return;
@@ -76,8 +76,8 @@ fn an_image_of_any_size() {
     alone("counts::any_size");
 }
 
-/// Nothing goes to the device inside a layer of a tower with windows or of a decoder that turns
-/// by three axes, whose biases are a launch each.
+/// Nothing is transferred inside a layer of a tower with windows, or of a decoder with three rotary
+/// axes, whose biases take a launch each.
 #[test]
 #[ignore = "started by another test, in a process of its own"]
 fn any_size() {
@@ -142,7 +142,7 @@ fn decoding() {
                 .collect();
             let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
             let mut branches = model.prefill_texts(&prompts).unwrap();
-            // What decoding begins with isn't a step's.
+            // The work at the beginning of decoding isn't part of a step.
             model.generate(&mut branches, &greedy(2)).unwrap();
             let mut steps = |count: usize| {
                 counted(|| {
@@ -168,7 +168,7 @@ fn decoding() {
             );
         }
     }
-    // None belongs to a layer or to a sequence.
+    // No upload is per layer or per sequence.
     assert!(
         uploads.iter().all(|&count| count == uploads[0]),
         "{uploads:?}"
@@ -194,7 +194,7 @@ fn prefill() {
                     features: &features,
                 })
                 .collect();
-            // The table of angles is made once.
+            // The table of angles is made only once.
             model.prefill(&samples[..1]).unwrap();
             let counts = counted(|| {
                 model.prefill(&samples).unwrap();

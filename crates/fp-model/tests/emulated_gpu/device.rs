@@ -1,4 +1,4 @@
-//! The tensor library's CUDA device over the emulated libraries.
+//! The tensor library's CUDA device on the emulated libraries.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -68,8 +68,8 @@ fn matrix_products_agree_with_the_cpu() {
     }
 }
 
-/// Weights are loaded by one thread and used by others; each thread's default stream would
-/// leave their order open.
+/// Weights are loaded by one thread and used by others; separate default streams would leave the
+/// order of their work undefined.
 #[test]
 fn threads_share_one_stream() {
     let Some(gpu) = gpu("threads_share_one_stream") else {
@@ -113,7 +113,7 @@ fn report() {
     }
 }
 
-/// Without the check the tensor library would panic.
+/// Without the check, the tensor library would panic.
 #[test]
 fn a_missing_library_is_an_error() {
     let Some(path) = std::env::var_os("LD_LIBRARY_PATH") else {

@@ -1,5 +1,5 @@
-//! Every family on the CPU and on the emulated GPU: the tiny checkpoints against what transformers
-//! gives, and the shapes of heads that published models have.
+//! Every family on the CPU and on the emulated GPU: the tiny checkpoints compared with
+//! transformers, and the head shapes of published models.
 
 use candle_core::{DType, Device, Tensor};
 use fp_kernels::cuda::FP_MAX_IMAGE_TOKENS;
@@ -58,7 +58,7 @@ fn qwen2_5_vl() {
     check_family("qwen2_5_vl", "qwen2_5_vl");
 }
 
-/// Features, hidden states behind the second layer, and attention there.
+/// Compares features, hidden states after the second layer, and attention there.
 #[track_caller]
 fn compare(
     which: &str,
@@ -80,7 +80,7 @@ fn compare(
     check("attention", which, rows.unwrap(), other.unwrap());
 }
 
-/// A family in small, with the heads that its published models have.
+/// A small model of a family, with the head shapes of its published models.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Small {
     Onevision,
@@ -89,7 +89,7 @@ pub(crate) enum Small {
 }
 
 impl Small {
-    /// `heads` query and key heads of 128 values; vision heads of 72 or 80 values.
+    /// `heads` query and key heads of width 128; vision heads of width 72 or 80.
     pub(crate) fn config(self, [num_heads, num_kv_heads]: [usize; 2]) -> ModelConfig {
         let mut config = match self {
             Small::Onevision => Preset::LlavaOnevisionWith05b.config(),
@@ -138,10 +138,10 @@ impl Small {
 }
 
 const ALL: [Small; 3] = [Small::Onevision, Small::Qwen2, Small::Qwen25];
-/// Query and key heads: four and seven of the ones for each of the others.
+/// Query and key heads: four and seven query heads for each key head.
 const HEADS: [[usize; 2]; 2] = [[8, 2], [7, 1]];
 
-/// From pixels to tokens, pruned behind a layer and not.
+/// From pixels to tokens, with and without pruning after a layer.
 #[test]
 fn heads_of_published_models() {
     let Some(device) = gpu("heads_of_published_models") else {
@@ -188,7 +188,7 @@ fn heads_of_published_models() {
             check("logits of a branch", &which, x, y);
         }
         same_tokens(&which, &cpu, &gpu, [&mut a, &mut b]);
-        // Text alone stands on a line.
+        // Text without an image has positions on a line.
         let texts: [&[u32]; 2] = [&[5, 6, 7], &[8]];
         let [a, b] = [&cpu, &gpu].map(|model| model.prefill_texts(&texts).unwrap());
         for request in 0..2 {
@@ -198,7 +198,7 @@ fn heads_of_published_models() {
     }
 }
 
-/// Half precision against the same rounded weights in `f32` on the CPU.
+/// Half precision compared with the same rounded weights in `f32` on the CPU.
 #[test]
 fn families_in_half_precision_are_near() {
     let Some(device) = gpu("families_in_half_precision_are_near") else {
@@ -234,7 +234,7 @@ fn families_in_half_precision_are_near() {
     }
 }
 
-/// SigLIP has no class token, and all else can be read of it.
+/// SigLIP has no class token; all other evidence can be read.
 #[test]
 fn evidence_of_a_tower_without_a_class_token() {
     let Some(device) = gpu("evidence_of_a_tower_without_a_class_token") else {
@@ -262,7 +262,7 @@ fn evidence_of_a_tower_without_a_class_token() {
     }
 }
 
-/// Images cut into many crops have more tokens than the kernels score.
+/// Images cut into many crops have more tokens than the scoring kernels take.
 #[test]
 fn attention_to_more_tokens_than_the_kernels_score() {
     let Some(device) = gpu("attention_to_more_tokens_than_the_kernels_score") else {

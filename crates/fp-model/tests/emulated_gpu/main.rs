@@ -1,7 +1,7 @@
-//! The model on a GPU that the host stands for: the tensor library's CUDA device over the
-//! emulated driver, cuBLAS and cuRAND, and this project's kernels in their emulation. Where
-//! the emulated libraries are not what the loader finds, every test says that it checked
-//! nothing, and passes: `cargo xtask ci --cuda` names them.
+//! The model on a GPU emulated by the host: the tensor library's CUDA device on the emulated
+//! driver, cuBLAS and cuRAND, and this project's kernels in their emulation. If the loader doesn't
+//! find the emulated libraries, every test prints that it checked nothing, and passes: `cargo xtask
+//! ci --cuda` sets their paths.
 
 #[path = "../common/mod.rs"]
 mod common;

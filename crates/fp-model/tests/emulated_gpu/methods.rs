@@ -12,7 +12,7 @@ use fp_scoring::{
 use crate::common::{greedy, largest_difference};
 use crate::support::{gpu, pixels, prompt};
 
-/// Needs the rest of a CLIP model, which dummy weights have none of.
+/// A method that needs the rest of a CLIP model, which dummy weights lack.
 const LEFT_OUT: &str = "cdpruner";
 
 fn model(device: &Device) -> LlavaModel {
@@ -80,7 +80,7 @@ fn every_method_keeps_and_answers_the_same() {
         };
         let (a, b) = match [&cpu, &gpu].map(|model| answer(model, &plan)) {
             [Ok(a), Ok(b)] => (a, b),
-            // What looks at boxes finds none here.
+            // Methods that read boxes find none here.
             [Err(a), Err(b)] => {
                 assert_eq!(
                     fp_scoring::error_text(&a),

@@ -11,12 +11,12 @@ use fp_scoring::{HeadStrategy, QueryStrategy, SelectOptions, TokenLayout};
 use crate::common::{greedy, largest_difference};
 use crate::support::{Which, gpu, host, pixels, prompt, same_image};
 
-/// How far values of `f32` may be off, as a share of the largest of them, or of 1 where that
-/// is larger: the shipped model's hidden states go up to a hundred.
+/// Largest allowed difference of `f32` values, as a share of the largest of them, or of 1 if that
+/// is larger: the shipped model's hidden states reach a hundred.
 const TOLERANCE: f32 = 1e-4;
-/// Below this margin of two logits, the tolerance alone may change the token.
+/// For margins of two logits below this, the tolerance alone may change the token.
 const DECISIVE_MARGIN: f32 = 1e-3;
-/// Below this share of the range, rounding alone may swap two tokens.
+/// For gaps below this share of the range, rounding alone may swap two tokens.
 const DECISIVE_GAP: f64 = 1e-4;
 
 fn pair(which: Which, device: &Device) -> [LlavaModel; 2] {
@@ -107,7 +107,7 @@ fn prefixes_attention_selections_and_branches() {
             allow_degenerate: false,
         };
         let mut kept = Vec::new();
-        // The emulation takes a while: of many tokens fewer strategies.
+        // The emulation is slow: with many tokens, fewer strategies are tested.
         let step = if num_image > 100 { 4 } else { 1 };
         for query in QueryStrategy::ALL.iter().step_by(step) {
             for head in [HeadStrategy::Variance, HeadStrategy::GraphBased] {
@@ -255,8 +255,8 @@ fn sampling_reads_whole_logits() {
     assert_eq!(tokens(&cpu), tokens(&gpu));
 }
 
-/// Half precision against the same rounded weights in `f32` on the CPU, whose own error is
-/// a thousandth of this.
+/// Half precision compared with the same rounded weights in `f32` on the CPU, whose own error is a
+/// thousandth of this.
 #[test]
 fn half_precision_is_near() {
     let Some(device) = gpu("half_precision_is_near") else {

@@ -1,4 +1,4 @@
-//! Models on both devices, and how far they are apart.
+//! Models on both devices, and the differences between their results.
 
 use candle_core::{DType, Device, Tensor};
 use fp_kernels::cuda::emulated::last_refusal;
@@ -7,8 +7,7 @@ use fp_model::{ImageFeatures, LlavaModel, LoadOptions, Preset, device};
 
 use crate::common::golden;
 
-/// The emulated GPU; none, and a word about it, where the loader finds another driver or
-/// none.
+/// The emulated GPU; `None`, with a message, if the loader finds another driver or none.
 pub(crate) fn gpu(test: &str) -> Option<Device> {
     if last_refusal().is_none() {
         eprintln!("{test}: no emulated driver is loaded, nothing was checked");
@@ -17,16 +16,16 @@ pub(crate) fn gpu(test: &str) -> Option<Device> {
     Some(device("cuda").unwrap())
 }
 
-/// Models that are compared.
+/// Models to compare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Which {
     /// The golden model.
     Golden,
-    /// Grouped heads, tied embeddings.
+    /// Grouped heads and tied embeddings.
     Grouped,
-    /// Biases, stretched positions, class token among the features.
+    /// Biases, scaled positions, and the class token among the features.
     Biased,
-    /// Any resolution, a Mistral decoder.
+    /// Any resolution and a Mistral decoder.
     Next,
     /// The shipped model.
     Embedded,
@@ -63,7 +62,7 @@ impl Which {
     }
 }
 
-/// Numbers between -1 and 1 that a seed gives.
+/// Numbers between -1 and 1 from a seed.
 pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
@@ -97,7 +96,7 @@ pub(crate) fn prompt(model: &LlavaModel, num_system: usize, num_text: usize) -> 
     }
 }
 
-/// Values of a tensor of either device.
+/// Values of a tensor on either device.
 pub(crate) fn host(tensor: &Tensor) -> Vec<f32> {
     let tensor = tensor.contiguous().unwrap();
     let tensor = tensor.to_device(&Device::Cpu).unwrap();
@@ -105,10 +104,10 @@ pub(crate) fn host(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Tokens of an image at most: the emulation takes a while.
+/// Largest number of tokens of an image, since the emulation is slow.
 const MOST_TOKENS: usize = 144;
 
-/// An image of both models: what the CPU makes of it, so that both go on from the same rows.
+/// An image for both models, encoded on the CPU so that both continue from the same rows.
 pub(crate) fn same_image(cpu: &LlavaModel, gpu: &LlavaModel, seed: u64) -> [ImageFeatures; 2] {
     let image = cpu.encode_image(&pixels(cpu, seed)).unwrap();
     let count = image.num_tokens().min(MOST_TOKENS);

@@ -1,5 +1,5 @@
-//! Several stages, merges and positions: each against something simpler that must give
-//! the same, to the last bit.
+//! Several stages, merges and positions: each compared with something simpler that must give the
+//! same, to the last bit.
 
 mod published;
 
@@ -17,10 +17,10 @@ use fp_scoring::{
 
 use crate::common::{self, expected, greedy, load};
 
-/// Logits after the prompt, tokens, tokens cached per layer.
+/// Logits after the prompt, tokens, and the number of tokens cached per layer.
 type Answer = (Vec<f32>, Vec<u32>, Vec<usize>);
 
-/// Tests select themselves.
+/// A placeholder: the tests make their own selections.
 #[derive(Debug)]
 struct NoSelector;
 
@@ -80,7 +80,7 @@ impl Case {
         prefix.unwrap()
     }
 
-    /// The same behind a system part and an image that were run ahead, at several depths.
+    /// The same after a system part and an image that were run before, at several depths.
     fn shared(&self, depths: &[usize]) -> Vec<Prefix> {
         let system = self.model.prefill_system(self.prompt.system_ids()).unwrap();
         let image = self.model.prefill_image(&system, &self.features, depths);
@@ -177,7 +177,7 @@ fn identity_weights_are_a_selection_and_others_are_sums() {
     let prefix = case.prefix(2);
     let expected = case.finish(&prefix, &plain, Keep);
     assert_eq!(case.finish(&prefix, &merged, Keep), expected);
-    // A weight of 1 beside a weight of 0 is the row itself too, by way of the sum.
+    // A weight of 1 beside a weight of 0 also gives the row itself, through the sum.
     let rows = plain.places().iter();
     let rows = rows.map(|&t| (t, vec![(t, 1.0), ((t + 1) % case.n(), 0.0)]));
     let summed = TokenSelection::merged(rows.collect(), case.n()).unwrap();
@@ -200,7 +200,7 @@ fn sums_before_the_projector_are_projected() {
     let rows = plain.places().iter();
     let rows = rows.map(|&t| (t, vec![(t, 1.0), (n, 0.0)]));
     let summed = TokenSelection::merged_before_projector(rows.collect(), n).unwrap();
-    // And the sums of others are what the projector makes of them: a class token, a mean.
+    // Sums of other rows equal the projector's output for them: a class token, a mean.
     let rows = vec![
         (0, vec![(n, 1.0)]),
         (0, vec![(0, 1.0)]),
@@ -254,7 +254,7 @@ fn sums_before_the_projector_are_projected() {
         let all = TokenSelection::all(4);
         assert_eq!(case.finish(&further, &all, Renumber), expected);
     }
-    // Behind layer 1 there is no projector.
+    // After layer 1 there is no projector.
     let request = Advance {
         prefix: &case.prefix(1),
         selection: &merged,
@@ -280,7 +280,7 @@ fn tokens_renumbered_before_layer_1_are_a_smaller_image() {
     for prefix in [case.prefix(0), case.shared(&[0]).remove(0)] {
         assert_eq!(case.finish(&prefix, &kept, Renumber), expected);
         assert_ne!(case.finish(&prefix, &kept, Keep).0, expected.0);
-        // In two stages, the second before layer 3.
+        // In two stages, the second one before layer 3.
         let further = case.advance(&prefix, &kept, Renumber, 2);
         let all = TokenSelection::all(30);
         assert_eq!(case.finish(&further, &all, Renumber), expected);
@@ -334,7 +334,7 @@ fn positions_are_kept_or_numbered_anew() {
     let anew = case.advance(&prefix, &kept, Renumber, 2);
     let expected: Vec<usize> = (0..9 + text).collect();
     assert_eq!(anew.positions(), expected);
-    // A second selection is of the tokens that are there.
+    // A second selection is among the remaining tokens.
     let second = TokenSelection::new(vec![1, 2], 3).unwrap();
     let last = case.advance(&anew, &second, Keep, 3);
     assert_eq!(last.places(), [5, 9]);

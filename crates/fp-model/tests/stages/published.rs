@@ -1,5 +1,5 @@
-//! Published methods in a whole model: what they let through, and the answers, as the
-//! authors' own models give them on the tiny models of FINEPRUNER_METHODS_FIXTURES.
+//! Published methods in a whole model: kept tokens and answers, compared with the authors' own
+//! models on the tiny models of FINEPRUNER_METHODS_FIXTURES.
 
 use std::path::{Path, PathBuf};
 
@@ -58,8 +58,7 @@ fn plan(
     .unwrap()
 }
 
-/// A method that lets everything through is no method, bit for bit, at either rule of
-/// positions.
+/// A method that keeps everything equals no method, bit for bit, with either rule of positions.
 #[test]
 fn published_methods_that_keep_everything_are_vanilla() {
     let case = Case::new();
@@ -111,9 +110,9 @@ fn published_methods_that_keep_everything_are_vanilla() {
     }
 }
 
-/// What every published method does at a budget: its caches hold, in every layer, what its
-/// stages let through, as many as its plan counts where the rule has no choice; and two
-/// samples in a batch are what each is alone.
+/// Every published method at a budget: in every layer, its caches hold what its stages kept, the
+/// number that its plan counts if the rule has no choice; and two samples in a batch give the same
+/// as each alone.
 #[test]
 fn published_methods_cache_what_they_count_and_know_no_batch() {
     let case = Case::new();
@@ -125,7 +124,7 @@ fn published_methods_cache_what_they_count_and_know_no_batch() {
         image_position: 6,
     };
     let registry = MethodRegistry::standard();
-    // The tower's last layer, which prumerge_plus looks at, isn't loaded here.
+    // The tower's last layer, which prumerge_plus reads, isn't loaded here.
     let left_out = ["prumerge_plus", "cdpruner"];
     let methods = registry
         .iter()
@@ -184,7 +183,7 @@ fn published_methods_cache_what_they_count_and_know_no_batch() {
         let decoded = both[0].generation.token_ids.len().min(3);
         let expected: Vec<usize> = lens.iter().map(|len| len + text + decoded).collect();
         let found = &both[0].kv_tokens;
-        // The last token of an answer is cached where another one follows.
+        // The last token of an answer is cached only if another one follows.
         let shorter: Vec<usize> = expected.iter().map(|len| len - 1).collect();
         assert!(
             *found == expected || *found == shorter,
@@ -223,7 +222,7 @@ impl Tiny {
     fn open(folder: &Path) -> Tiny {
         let open = || OpenedCheckpoint::open(folder.join("model"), None).unwrap();
         let options = LoadOptions {
-            // All that any method reads of the tower.
+            // Everything that any method reads of the tower.
             vision: VisionParts {
                 num_layers: open().config().vision.num_layers,
                 post_norm: true,
@@ -242,7 +241,7 @@ impl Tiny {
         }
     }
 
-    /// What the authors' own model gave.
+    /// The results of the authors' own model.
     fn expected(&self, name: &str) -> Vec<f32> {
         let file = SafeTensors::deserialize(&self.expected).unwrap();
         let view = file.tensor(name).unwrap();
@@ -273,7 +272,7 @@ impl Tiny {
         pixels.to_tensor(self.model.device()).unwrap()
     }
 
-    /// What is wrong with a case; nothing below its margins, where it is no fault.
+    /// Checks a case; differences within its margins are accepted.
     fn check(&self, case: &Value) -> Result<(), String> {
         let input = &self.cases["inputs"][case["input"].as_u64().unwrap() as usize];
         let question = input["question"].as_str().unwrap();
@@ -402,7 +401,7 @@ fn published_methods_in_the_authors_models() {
     );
 }
 
-/// The largest difference of two lists of equal length.
+/// The largest difference between two lists of equal length.
 fn apart<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
     assert_eq!(a.len(), b.len());
     let pairs = a.iter().zip(b);
@@ -431,7 +430,7 @@ fn clips_embeddings_in_the_authors_models() {
                     std::fs::copy(from, dir.path().join(file)).unwrap();
                 }
                 let clip = OpenedClip::open(dir.path(), config).unwrap();
-                // Ids behind the text are padding.
+                // Ids after the text are padding.
                 let ids: Vec<i64> = numbers(&input["clip_input_ids"]);
                 let padding = ids.iter().rev().take_while(|id| **id == 0).count();
                 let found = clip.token_ids(clip_text(question)).unwrap();

@@ -1,4 +1,4 @@
-//! What is read of the vision tower, against a tower written down in `f64`; and that
+//! Evidence read from the vision tower, compared with a plain `f64` reference; and checks that
 //! reading changes nothing.
 
 mod naive;
@@ -20,7 +20,7 @@ use tiny::{
 /// Features are the output of layer 2 of 0..4.
 const FEATURE_LAYERS: usize = 3;
 
-/// Everything that can be read of layers `0..num_layers`.
+/// Everything that can be read from layers `0..num_layers`.
 fn reads_of(num_layers: usize) -> Vec<VisionRead> {
     let mut reads = vec![VisionRead::Features];
     reads.extend((0..=num_layers).map(VisionRead::HiddenState));
@@ -43,7 +43,7 @@ fn everything() -> Vec<VisionRead> {
     reads
 }
 
-/// What should be read where the features are the output of `feature_layers` layers.
+/// The expected values if the features are the output of `feature_layers` layers.
 fn expected(
     tower: &naive::Tower,
     trace: &Trace,
@@ -186,7 +186,7 @@ fn forms_of_the_same_evidence_agree() {
             .collect();
         assert_eq!(class, class_rows);
     }
-    // What layer 2 gives, without the class token, is what enters the projector.
+    // The output of layer 2, without the class token, enters the projector.
     let state = evidence
         .values(VisionRead::HiddenState(FEATURE_LAYERS))
         .unwrap();
@@ -194,7 +194,7 @@ fn forms_of_the_same_evidence_agree() {
     assert_eq!(flat(projected), state[WIDTH..]);
     let again = model.project_features(projected).unwrap();
     assert_eq!(flat(again.embeds()), flat(features.embeds()));
-    // Some rows, and in another order.
+    // Some of the rows, in another order.
     let rows = Tensor::new(&[7_u32, 2, 11], projected.device()).unwrap();
     let some = model
         .project_features(&projected.index_select(&rows, 0).unwrap())
@@ -219,7 +219,7 @@ fn asking_changes_no_bit_of_the_features() {
         assert_eq!(features, embeds(&plain, &pixels, &reads_of(FEATURE_LAYERS)));
         for read in everything() {
             assert_eq!(features, embeds(&model, &pixels, &[read]), "{read:?}");
-            // Nor does what else is asked for change what is read.
+            // Other evidence in the request doesn't change what is read.
             let request = VisionRequest::from_iter([read]);
             let all = VisionRequest::from_iter(everything());
             let (_, alone) = model.encode_image_with(&pixels, &request).unwrap();
@@ -241,7 +241,7 @@ fn neither_batch_nor_threads_change_evidence() {
     };
     let tiling = Tiling::new(size, &pinpoints, SIDE).unwrap();
     let packing = tiling.packing(4);
-    // More squares than run at a time.
+    // More squares than run at one time.
     let tiles = pixels(5, 5);
     for kernels in [true, false] {
         let model = load(&root, kernels, EVERYTHING);
@@ -271,7 +271,7 @@ fn neither_batch_nor_threads_change_evidence() {
                     assert_eq!(bits(evidence, read), bits(&on_three[index], read));
                     continue;
                 }
-                // The tensor library promises no bits.
+                // The tensor library doesn't guarantee equal bits.
                 let (a, b) = (evidence.values(read).unwrap(), alone.values(read).unwrap());
                 assert!(
                     common::largest_difference(&a, &b) < 1e-4,
@@ -316,7 +316,7 @@ fn what_is_not_loaded_is_refused() {
     };
     for kernels in [true, false] {
         let plain = load(&root, kernels, VisionParts::default());
-        // Inside the layer after the features, and what it gives.
+        // The inside of the layer after the features, and its output.
         for read in [
             VisionRead::ClassAttention(3),
             VisionRead::Keys(3),
@@ -337,7 +337,7 @@ fn what_is_not_loaded_is_refused() {
             let message = refusal(&full, read);
             assert!(message.contains("the tower's 4 layers"), "{message}");
         }
-        // One layer more is enough for its inside, and isn't run to its end.
+        // One more layer suffices to read its inside; it isn't run to its end.
         let request = VisionRequest::from_iter([VisionRead::Queries(3)]);
         let model = load(&root, kernels, request.parts());
         assert!(model.encode_image_with(&pixels, &request).is_ok());
@@ -375,7 +375,7 @@ fn parts_that_are_not_stored_are_missed_before_weights_are_read() {
     ] {
         let (root, _) = checkpoint_with(-2, |name, tensor| (name != gone).then_some(tensor));
         assert!(load(&root, VisionParts::default()).is_ok());
-        // What is read first is damaged, and not yet read.
+        // The first values to be read are damaged, but not read yet.
         let (root, _) = checkpoint_with(-2, |name, tensor| match name {
             "encoder.layers.0.layer_norm1.weight" => Some((tensor * f64::NAN).unwrap()),
             name => (name != gone).then_some(tensor),

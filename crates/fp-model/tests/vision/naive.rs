@@ -1,4 +1,4 @@
-//! The vision tower, written down plainly in `f64`.
+//! The vision tower as a plain `f64` reference.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 /// A matrix by rows.
 pub(crate) type Rows = Vec<Vec<f64>>;
 
-/// What one layer looks with, and how.
+/// Queries, keys and attention of one layer.
 pub(crate) struct Layer {
     /// `[T, V]`.
     pub(crate) queries: Rows,
@@ -17,7 +17,7 @@ pub(crate) struct Layer {
     pub(crate) attention: Vec<Rows>,
 }
 
-/// All that a tower comes by.
+/// All intermediate values of a tower.
 pub(crate) struct Trace {
     /// `[L + 1][T, V]`.
     pub(crate) states: Vec<Rows>,
@@ -68,7 +68,7 @@ impl Tower {
         x.iter().map(apply).collect()
     }
 
-    /// Class token and patches with their positions.
+    /// The class token and the patches, with their positions.
     fn embed(&self, pixels: &Tensor) -> Rows {
         let pixels: Vec<Vec<Vec<f32>>> = pixels.to_dtype(DType::F32).unwrap().to_vec3().unwrap();
         let (kernel, patch) = (self.vector("embeddings.patch_embedding.weight"), self.patch);

@@ -1,4 +1,4 @@
-//! A tiny any-resolution checkpoint whose tower is random in every weight, biases too.
+//! A tiny any-resolution checkpoint whose tower has random weights and biases.
 
 use candle_core::{Device, Tensor};
 use fp_model::{LlavaModel, LoadOptions, VisionParts};
@@ -17,7 +17,7 @@ const PATCH: usize = 14;
 const INNER: usize = 40;
 const PREFIX: &str = "vision_tower.vision_model.";
 
-/// All that can be loaded.
+/// All parts that can be loaded.
 pub(crate) const EVERYTHING: VisionParts = VisionParts {
     num_layers: LAYERS,
     post_norm: true,
@@ -73,13 +73,13 @@ fn tower_shapes() -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// A sound checkpoint and its tower.
+/// A valid checkpoint and its tower.
 pub(crate) fn checkpoint() -> (TempDir, Tower) {
     checkpoint_with(-2, |_, tensor| Some(tensor))
 }
 
-/// A checkpoint with this feature layer, what `store` makes of each of the tower's tensors
-/// stored; and the tower, as it would have been.
+/// A checkpoint with this feature layer in which each of the tower's tensors is replaced by the
+/// result of `store`; and the tower with the original values.
 pub(crate) fn checkpoint_with(
     feature_layer: i64,
     store: impl Fn(&str, Tensor) -> Option<Tensor>,
@@ -125,7 +125,7 @@ pub(crate) fn checkpoint_with(
         } else if name.contains("patch_embedding") {
             (0.1, 0.0)
         } else if name.contains("q_proj") || name.contains("k_proj") {
-            // Sharp attention: what is uniform anyway shows no mistake.
+            // Sharp attention: uniform attention would hide mistakes.
             (0.7, 0.0)
         } else {
             (0.4, 0.0)

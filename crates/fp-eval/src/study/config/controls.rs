@@ -1,4 +1,4 @@
-//! What strategies are held to: registered methods, each on or off.
+//! Controls that strategies are compared with: registered methods, each on or off.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,8 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, json};
 
-/// The control that runs once per seed; a configuration gives its seeds instead of
-/// turning it on.
+/// The control that runs once per seed; a configuration lists its seeds instead of turning it on.
 const RANDOM: &str = "random";
 /// The key of its seeds.
 const SEEDS: &str = "random_seeds";
@@ -41,7 +40,7 @@ impl Default for Controls {
 }
 
 impl Controls {
-    /// No control at all.
+    /// No controls.
     pub fn none() -> Controls {
         Controls {
             names: BTreeSet::new(),
@@ -49,7 +48,7 @@ impl Controls {
         }
     }
 
-    /// Every control there is, optional ones too.
+    /// All controls, including optional ones.
     pub fn all() -> Controls {
         let mut controls = Controls::default();
         for name in Controls::known() {
@@ -75,10 +74,10 @@ impl Controls {
         }
     }
 
-    /// Turns a control on or off; chance gets the default seeds if it has none.
+    /// Turns a control on or off; `random` gets the default seeds if it has none.
     ///
     /// # Errors
-    /// No control has the name; the text says which there are.
+    /// An unknown name; the text lists the known ones.
     pub fn set(&mut self, name: &str, is_on: bool) -> Result<(), String> {
         let known = Controls::known();
         if !known.iter().any(|other| other == name) {
@@ -177,7 +176,7 @@ impl JsonSchema for Controls {
             }
             let summary = sentence(method.card().summary);
             let mut flag = json!({"description": summary, "type": "boolean"});
-            // Optional ones are written where they are on.
+            // Optional controls are written if they are on.
             if method.role() == MethodRole::Control {
                 flag["default"] = default.has(name).into();
             }
@@ -187,7 +186,7 @@ impl JsonSchema for Controls {
     }
 }
 
-/// A summary as a sentence of its own.
+/// A summary with a capital letter and a full stop.
 fn sentence(summary: &str) -> String {
     let mut letters = summary.chars();
     let first = letters

@@ -37,7 +37,7 @@ pub struct Suffice {
 }
 
 impl Expectation {
-    /// The strategies that it names, each with its place behind the expectation's.
+    /// The strategies that it names, each with its place inside the expectation.
     fn names(&self) -> Vec<(String, &str)> {
         match self {
             Expectation::Leaders(names) => numbered("leaders", names),
@@ -72,8 +72,8 @@ fn numbered<'a>(key: &str, names: &'a [String]) -> Vec<(String, &'a str)> {
     names.collect()
 }
 
-/// Empty lists, and names that are no strategies of the study's kind. A strategy that is
-/// merely left out of this study is none: what is expected of it is not tested.
+/// Finds empty lists and names that aren't strategies of the study's kind. A strategy that this
+/// study just doesn't include is no problem; expectations of it are not tested.
 pub(super) fn check(config: &StudyConfig, found: &mut Diagnostics) {
     for (index, expectation) in config.expectations.iter().enumerate() {
         let at = |place: &str| format!("expectations[{index}].{place}");
@@ -89,7 +89,7 @@ pub(super) fn check(config: &StudyConfig, found: &mut Diagnostics) {
     }
 }
 
-/// What is wrong with the name of a strategy, if anything is.
+/// The problem with a strategy's name, if there is one.
 fn unknown(kind: StudyKind, name: &str) -> Option<String> {
     let head = |name: &str| name.parse::<HeadStrategy>().err();
     let query = |name: &str| name.parse::<QueryStrategy>().err();

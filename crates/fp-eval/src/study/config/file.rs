@@ -1,4 +1,4 @@
-//! A configuration file: read as far as it goes, with everything that is wrong with it.
+//! A configuration file, read as far as possible, with all of its problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,32 +10,30 @@ use serde_json::Value;
 use super::check::{ConfigError, Diagnostics};
 use super::{HeadSetting, StudyConfig, StudyKind, schema};
 
-/// A configuration file and everything that was found to be wrong with it.
+/// A configuration file with all problems found in it.
 ///
-/// What can't be used is left out of [`ConfigFile::config`], so that the rest can still
-/// be looked at; where there are problems it is no configuration to run.
+/// Invalid parts are removed from [`ConfigFile::config`], so that the rest can still be checked; if
+/// there are problems, that configuration must not be run.
 #[derive(Debug)]
 pub struct ConfigFile {
     /// The file.
     pub path: PathBuf,
-    /// What it asks for, with defaults in place of invalid values; none where nothing is
-    /// valid.
+    /// The configuration, with defaults in place of invalid values; `None` if nothing is valid.
     pub config: Option<StudyConfig>,
     diagnostics: Diagnostics,
-    /// What was found about the values, by their places in the configuration.
+    /// Results of checking the values, by their places in the configuration.
     found: Diagnostics,
     document: Option<Document>,
-    /// Keys whose values were left out as a whole, defaults in their place.
+    /// Keys whose values were removed and replaced by defaults.
     dropped: BTreeSet<String>,
-    /// Of lists that lost entries: where in the file those that are left stand.
+    /// For lists that lost entries: the indices in the file of the remaining ones.
     origins: BTreeMap<String, Vec<usize>>,
-    /// Keys that flags replaced, and the flags.
+    /// Keys whose values flags replaced, and the flags.
     replaced: Vec<(&'static str, &'static str)>,
 }
 
 impl ConfigFile {
-    /// Reads a file and holds it to the schema; its values are looked at by
-    /// [`StudyConfig::problems`].
+    /// Reads a file and checks it against the schema; [`StudyConfig::problems`] checks its values.
     ///
     /// # Errors
     /// A file that can't be read.
@@ -69,7 +67,7 @@ impl ConfigFile {
         }
     }
 
-    /// As [`ConfigFile::read`], of a text that was read from `path`.
+    /// Like [`ConfigFile::read`], for a text that was read from `path`.
     pub fn of_text(path: &Path, text: &str) -> ConfigFile {
         let mut file = ConfigFile::empty(path);
         let mut document = match Document::parse(text) {
@@ -101,14 +99,14 @@ impl ConfigFile {
         file.prune(&mut value, &faults);
         match serde_json::from_value(value) {
             Ok(config) => file.config = Some(config),
-            // What the schema lets through and the code doesn't.
+            // An error that the schema doesn't cover.
             Err(error) if faults.is_empty() => file.diagnostics.add("", error.to_string()),
             Err(_) => {}
         }
         file
     }
 
-    /// Takes what is at fault out of the value, entry by entry and key by key.
+    /// Removes invalid parts from the value, entry by entry and key by key.
     fn prune(&mut self, value: &mut Value, faults: &[json::schema::Fault]) {
         let mut entries: BTreeMap<Vec<Step>, BTreeSet<usize>> = BTreeMap::new();
         let mut keys: Vec<&[Step]> = Vec::new();
@@ -152,7 +150,7 @@ impl ConfigFile {
         if let Some(keys) = value.as_object_mut()
             && !keys.contains_key("study")
         {
-            // Any kind will do to look at the rest; this one asks the least of it.
+            // With any kind the rest can be checked; this one requires the fewest settings.
             keys.insert("study".to_owned(), StudyKind::Full.name().into());
             self.dropped.insert("study".to_owned());
         }
@@ -164,7 +162,7 @@ impl ConfigFile {
         }
     }
 
-    /// Whether what the configuration has for a key is what the file or a flag says.
+    /// Whether the configuration's value for a key is from the file or a flag.
     pub fn is_known(&self, key: &str) -> bool {
         self.is_replaced(key) || !self.dropped.contains(key)
     }
@@ -173,14 +171,14 @@ impl ConfigFile {
         self.replaced.iter().any(|(replaced, _)| *replaced == key)
     }
 
-    /// Notes that a flag replaced what the file says for `key`: problems with it are the
+    /// Notes that a flag replaced the file's value for `key`, so that problems with it are the
     /// flag's.
     pub fn replace(&mut self, key: &'static str, flag: &'static str) {
         self.replaced.push((key, flag));
     }
 
-    /// Adds what was found about the values, each with its line, unless it follows from
-    /// what was left out.
+    /// Adds results of checking the values, each with its line, unless they follow from removed
+    /// parts.
     pub fn add(&mut self, found: Diagnostics) {
         let (known, known_in_file) = (self.found.clone(), self.diagnostics.clone());
         for mut problem in found.problems {
@@ -227,7 +225,7 @@ impl ConfigFile {
             || (place == "statistics.baseline" && lost_strategies())
     }
 
-    /// The place in the file of a place in the configuration, which may have fewer entries.
+    /// Translates a place in the configuration, which may have fewer entries, to the file.
     fn in_file(&self, place: &str) -> String {
         let moved = self.origins.iter().find_map(|(list, kept)| {
             let rest = place.strip_prefix(list.as_str())?.strip_prefix('[')?;
@@ -238,16 +236,16 @@ impl ConfigFile {
         moved.unwrap_or_else(|| place.to_owned())
     }
 
-    /// What was found so far, in the order of the file.
+    /// The problems found so far, in the order of the file.
     pub fn diagnostics(&mut self) -> &mut Diagnostics {
         self.diagnostics.sort();
         &mut self.diagnostics
     }
 
-    /// The configuration, if nothing is wrong with it.
+    /// The configuration, if there are no problems.
     ///
     /// # Errors
-    /// Everything that was found.
+    /// All problems found.
     pub fn finish(mut self) -> Result<StudyConfig, ConfigError> {
         self.diagnostics.sort();
         match self.config {
@@ -260,7 +258,7 @@ impl ConfigFile {
     }
 }
 
-/// Shares that are no share of any model's heads, such as 4/4, which no schema can say.
+/// Shares that no number of heads can have, such as 4/4, which no schema can express.
 fn heads_no_model_has(value: &Value) -> Vec<json::schema::Fault> {
     const KEY: &str = "num_selected_heads";
     let entries = value.get(KEY).and_then(Value::as_array);

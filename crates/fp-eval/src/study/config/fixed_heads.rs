@@ -7,7 +7,7 @@ use fp_scoring::methods::FixedHeads;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What names of methods begin with that are made of fixed heads.
+/// Prefix of the names of methods with fixed heads.
 const PREFIX: &str = "fixed_heads:";
 
 /// Heads that are fixed beforehand: exactly one of `heads`, `weights` and `file`.
@@ -29,42 +29,42 @@ pub struct FixedHeadsSetting {
     pub file: Option<PathBuf>,
 }
 
-/// Heads that can't be fixed so.
+/// An invalid setting of fixed heads.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FixedHeadsError {
-    /// A file that can't be read.
+    /// A file can't be read.
     #[error("fixed_heads `{name}`: cannot read {}", path.display())]
     Read {
         /// The setting.
         name: String,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// A file that isn't JSON with `heads` or `weights`.
+    /// A file isn't JSON with `heads` or `weights`.
     #[error("fixed_heads `{name}`: {} isn't a JSON object with `heads` or `weights`", path.display())]
     Json {
         /// The setting.
         name: String,
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in its content.
         source: serde_json::Error,
     },
-    /// Not exactly one of the three.
+    /// Not exactly one of `heads`, `weights` and `file` is given.
     #[error("fixed_heads `{name}`: expected exactly one of: heads, weights, file")]
     Which {
         /// The setting.
         name: String,
     },
-    /// Heads that make no method.
+    /// Invalid heads or weights.
     #[error(transparent)]
     Plan(#[from] PlanError),
 }
 
-/// What a file holds.
+/// Content of a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OfFile {
@@ -73,15 +73,15 @@ struct OfFile {
 }
 
 impl FixedHeadsSetting {
-    /// What the method is called.
+    /// Name of the method.
     pub fn method_name(&self) -> String {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// The method; reads the file where one is named.
+    /// The method; reads the file if one is named.
     ///
     /// # Errors
-    /// A file that can't be read, none or several ways to say it, impossible heads.
+    /// A file that can't be read, none or several of the three keys, impossible heads.
     pub fn method(&self) -> Result<FixedHeads, FixedHeadsError> {
         let name = self.method_name();
         let which = || FixedHeadsError::Which {

@@ -1,4 +1,4 @@
-//! h as configurations say it: a count, or a share of the model's heads.
+//! h as configurations write it: a count, or a share of the model's heads.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,7 +36,7 @@ impl HeadSetting {
         HeadSetting(HeadCount::Count(count))
     }
 
-    /// As scoring takes it.
+    /// The value in the form that scoring takes.
     pub fn head_count(self) -> HeadCount {
         self.0
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 use super::Controls;
 
-/// The name that stands for every one.
+/// The name that stands for all.
 pub(super) const ALL: &str = "all";
 /// The name that stands for none.
 pub(super) const NONE: &str = "none";
@@ -50,7 +50,7 @@ fn strategies_schema(names: &[&str]) -> Schema {
     ]})
 }
 
-/// Schedules, each as a text.
+/// Parses schedules, each from a string.
 pub(super) fn schedules<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<ScheduleStages>, D::Error> {
@@ -64,7 +64,7 @@ pub(super) fn schedules_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "uniqueItems": true, "items": schedule})
 }
 
-/// Entries as they are displayed.
+/// Serialises entries by their display form.
 pub(super) fn texts<S: Serializer, T: Display>(
     entries: &[T],
     serializer: S,
@@ -72,7 +72,7 @@ pub(super) fn texts<S: Serializer, T: Display>(
     serializer.collect_seq(entries.iter().map(ToString::to_string))
 }
 
-/// The strategies named, `all` being those of `all`; never an empty list.
+/// Parses strategies, with `all` expanding to those in `all`; never an empty list.
 fn strategies<'de, D, T>(deserializer: D, all: &[T]) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

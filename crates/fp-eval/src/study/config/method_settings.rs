@@ -28,7 +28,7 @@ pub struct MethodSetting {
     pub positions: Option<PositionRule>,
 }
 
-/// A setting that makes no method.
+/// A setting that doesn't define a valid method.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MethodSettingError {
@@ -42,7 +42,7 @@ pub enum MethodSettingError {
         method: String,
         /// The preset as given.
         preset: String,
-        /// Those that there are.
+        /// The presets that exist.
         known: Vec<&'static str>,
     },
     /// A parameter without a value.
@@ -53,13 +53,13 @@ pub enum MethodSettingError {
         /// The parameter as given.
         param: String,
     },
-    /// Parameters, and nothing to call them by.
+    /// Parameters without a preset need a name.
     #[error("`{method}`: settings without a preset need a `name`")]
     Name {
         /// The method.
         method: String,
     },
-    /// A name that cells can't have.
+    /// A name with characters that cells' names can't contain.
     #[error("`{name}`: a name has no `/` and no `+`")]
     Character {
         /// The name as given.
@@ -75,7 +75,7 @@ fn presets(known: &[&str]) -> String {
 }
 
 impl MethodSetting {
-    /// What the method is called.
+    /// Name of the method.
     pub fn method_name(&self) -> String {
         let name = self.name.as_ref().or(self.preset.as_ref());
         match name {

@@ -1,4 +1,4 @@
-//! What a study asks, as its configuration file says it.
+//! Configuration of a study.
 
 mod check;
 mod controls;
@@ -53,7 +53,7 @@ pub enum StudyKind {
 }
 
 impl StudyKind {
-    /// The name in configurations.
+    /// The kind's name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             StudyKind::A => "a",
@@ -347,7 +347,7 @@ impl Serialize for StudyConfig {
 impl<'de> Deserialize<'de> for StudyConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StudyConfig, D::Error> {
         let mut config = StudyConfig::deserialize(deserializer)?;
-        // A list that was given is never empty.
+        // A list given in the file is never empty.
         if config.head_selection_strategies.is_empty() {
             config.head_selection_strategies = match config.study {
                 StudyKind::B => vec![HeadStrategy::Variance],
@@ -368,7 +368,8 @@ impl<'de> Deserialize<'de> for StudyConfig {
     }
 }
 
-/// The published methods that run in a model, and in one that has a CLIP model beside it.
+/// Names of the published methods that a model can run; `has_clip` says whether a CLIP model is
+/// given.
 fn published_names(has_clip: bool) -> Vec<String> {
     let methods = fp_scoring::published_methods().iter();
     methods
@@ -378,7 +379,7 @@ fn published_names(has_clip: bool) -> Vec<String> {
 }
 
 impl StudyConfig {
-    /// Whether methods are those that a study of methods has by default.
+    /// Whether the methods are the default ones of a study of methods.
     pub(super) fn has_usual_methods(&self) -> bool {
         self.study == StudyKind::Methods && self.methods == published_names(self.clip.is_some())
     }
@@ -386,8 +387,7 @@ impl StudyConfig {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// A file that can't be read; everything in it that a study can't use, whatever the
-    /// model and the data.
+    /// A file that can't be read; all problems that exist for every model and dataset.
     pub fn read(path: &Path) -> Result<StudyConfig, ConfigError> {
         let mut file = ConfigFile::read(path)?;
         if let Some(config) = &file.config {
@@ -397,8 +397,8 @@ impl StudyConfig {
         file.finish()
     }
 
-    /// The strategy that the others are tested against: the configured one, else
-    /// `sum` or `last_token`, else the first of those that are varied.
+    /// The strategy that the others are tested against: the configured one, else `sum` or
+    /// `last_token`, else the first of the varied strategies.
     pub fn baseline(&self) -> &str {
         if let Some(name) = &self.statistics.baseline {
             return name;
@@ -428,8 +428,8 @@ impl StudyConfig {
         }
     }
 
-    /// Names of the methods that are compared beside strategies and controls: those of the
-    /// registry, of fixed heads, and of files of selections.
+    /// Names of the methods compared beside strategies and controls: from the registry, with fixed
+    /// heads, and from files of selections.
     pub(super) fn method_names(&self) -> Vec<String> {
         let fixed = self.fixed_heads.iter().map(FixedHeadsSetting::method_name);
         let files = self.selections.iter().map(|path| name_of(Path::new(path)));
@@ -443,7 +443,7 @@ impl StudyConfig {
             .collect()
     }
 
-    /// Where a method is named that is compared beside strategies and controls.
+    /// Place in the configuration of a method compared beside strategies and controls.
     pub(super) fn method_place(&self, name: &str) -> String {
         let at = self.method_names().iter().position(|other| other == name);
         let lists = [
@@ -464,7 +464,7 @@ impl StudyConfig {
         "methods".to_owned()
     }
 
-    /// What a method is planned for: an image of N tokens on `grid`, at a budget or at none.
+    /// Setting for planning a method: an image of N tokens on `grid`, with or without a budget.
     pub(super) fn plan_setting(
         &self,
         shape: &ModelShape,
@@ -498,8 +498,8 @@ impl StudyConfig {
         }
     }
 
-    /// The query strategy of the control `all_heads`: the fixed one of study A,
-    /// FastV's own where query strategies vary.
+    /// The query strategy of the control `all_heads`: the fixed one of study A, FastV's own if
+    /// query strategies vary.
     pub fn all_heads_query(&self) -> QueryStrategy {
         match (self.study, self.query_selection_strategies.as_slice()) {
             (StudyKind::A, [fixed]) => *fixed,
@@ -508,11 +508,11 @@ impl StudyConfig {
     }
 }
 
-/// What names of methods begin with that are made of a file of selections.
+/// Prefix of the names of methods made from a file of selections.
 const SELECTION: &str = "selection:";
 
-/// What the method of a file of selections is called: `selection:` and the file's name
-/// without its ending.
+/// Name of the method made from a file of selections: `selection:` and the file's name without
+/// extension.
 pub(super) fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map_or_else(String::new, |stem| {
         stem.to_string_lossy().replace(['/', '+'], "_")
@@ -536,8 +536,8 @@ fn sixteen() -> usize {
     16
 }
 
-/// The shares of image tokens that published layer averages of 192, 128 and 64 leave of
-/// the 144 of the shipped model: R = 42, 25 and 8.
+/// The shares of image tokens that correspond to published layer averages of 192, 128 and 64; of
+/// the shipped model's 144 tokens they keep R = 42, 25 and 8.
 pub fn default_budgets() -> Vec<TokenBudget> {
     [0.2917, 0.1736, 0.0556]
         .map(TokenBudget::Retention)

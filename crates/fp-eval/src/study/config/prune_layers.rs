@@ -1,4 +1,4 @@
-//! K as configurations say it: a layer, or several of them.
+//! K as configurations write it: one layer or several.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct PruneLayers(Vec<usize>);
 
 impl PruneLayers {
-    /// Several layers; none where there is none.
+    /// Several layers; `None` if the list is empty.
     pub fn new(layers: Vec<usize>) -> Option<PruneLayers> {
         (!layers.is_empty()).then_some(PruneLayers(layers))
     }
@@ -22,22 +22,22 @@ impl PruneLayers {
         PruneLayers(vec![layer])
     }
 
-    /// All of them.
+    /// All layers, in the order given.
     pub fn as_slice(&self) -> &[usize] {
         &self.0
     }
 
-    /// The first one: K of whatever has only one.
+    /// The first layer: K for everything that has only one.
     pub fn first(&self) -> usize {
         self.0[0]
     }
 
-    /// The deepest one.
+    /// The deepest layer.
     pub(crate) fn deepest(&self) -> usize {
         self.0.iter().copied().max().unwrap_or(0)
     }
 
-    /// Whether there is more than one.
+    /// Whether there is more than one layer.
     pub fn are_several(&self) -> bool {
         self.0.len() > 1
     }

@@ -1,5 +1,5 @@
-//! The JSON schema of study configurations, published as `configs/study.schema.json`: made
-//! of the types that a configuration is read into.
+//! The JSON schema of study configurations, published as `configs/study.schema.json` and generated
+//! from the types that configurations are parsed into.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -11,7 +11,7 @@ use super::StudyConfig;
 /// The schema, draft 2020-12.
 pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
-    // Without references it is easier to read, and to say what a value lacks.
+    // Inlined, the schema is easier to read, and errors can name the missing value.
     settings.inline_subschemas = true;
     let generator = settings.into_generator();
     let mut schema = generator.into_root_schema_for::<StudyConfig>();
@@ -19,15 +19,15 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-/// Leaves what the types say that no file needs to know.
+/// Removes details of the types that don't matter in files.
 fn as_people_write_it(schema: &mut Schema) {
-    // How many bits a number has.
+    // The bit width of a number.
     schema.remove("format");
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = text.replace('\n', " ");
     }
     without_null(schema);
-    // What the names of a choice mean is for the key to say, which has all of them.
+    // The key's description explains the names of a choice, so the names' own are removed.
     let forms = schema.get("oneOf").and_then(Value::as_array);
     let names = forms.and_then(|forms| {
         let names = forms.iter().map(|form| form.get("const").cloned());
@@ -39,7 +39,7 @@ fn as_people_write_it(schema: &mut Schema) {
     }
 }
 
-/// What isn't given is left out of a file, never written as null.
+/// Removes `null`: optional values are omitted from files, never written as null.
 fn without_null(schema: &mut Schema) {
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|name| name != "null");
@@ -57,7 +57,7 @@ fn without_null(schema: &mut Schema) {
     if let Some(other) = other {
         schema.remove("anyOf");
         for (key, value) in other {
-            // What is said of the key goes before what is said of its type.
+            // The key's description takes precedence over its type's.
             if schema.get(&key).is_none() {
                 schema.insert(key, value);
             }

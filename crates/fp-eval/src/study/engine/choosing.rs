@@ -1,4 +1,4 @@
-//! How the cells at a node of the tree choose.
+//! Selection by the cells at a node of the tree.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::study::choose::{CellPlans, Choice, Chosen, describe};
 use crate::study::record::QueryRows;
 use crate::study::timings::StopWatch;
 
-/// A cell, the rule that it chooses by, and how many tokens it keeps.
+/// A cell, its attention rule, and the number of tokens to keep.
 type Ruled = (usize, AttentionSelector, usize);
 
 impl Tree<'_, '_> {
-    /// Lets the cells of a node choose. Attention rules are scored together, everything
-    /// else by itself.
+    /// Runs the selectors of a node's cells. Attention rules are scored together, all others one by
+    /// one.
     pub(super) fn choose(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         let mut watch = StopWatch::start();
         let mut by_query: Vec<(QueryStrategy, Vec<Ruled>)> = Vec::new();
@@ -55,8 +55,8 @@ impl Tree<'_, '_> {
         self.timing.seconds.scoring += watch.lap();
     }
 
-    /// What a stage's selector chooses at a node. What looks at the image alone chooses the
-    /// same for every question on it.
+    /// The selection of a stage's selector at a node. Selectors that depend only on the image
+    /// select the same tokens for every question on it, so that is computed once.
     fn select(
         &mut self,
         node: &Node,
@@ -84,7 +84,7 @@ impl Tree<'_, '_> {
         Ok(selected)
     }
 
-    /// Notes what a cell chose at a node.
+    /// Stores a cell's selection at a node.
     fn put(
         &mut self,
         node: &Node,
@@ -112,7 +112,7 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Scores the cells of a node that read one query strategy's rows.
+    /// Scores the cells of a node that read the rows of one query strategy.
     fn score(&mut self, node: &Node, query: QueryStrategy, cells: &[Ruled], plans: &CellPlans) {
         let prefix = Arc::clone(&node.prefix);
         let combined = match prefix.combine(query) {
@@ -124,7 +124,7 @@ impl Tree<'_, '_> {
                 return;
             }
         };
-        // Those together that differ in the head strategy alone.
+        // Groups of cells that differ only in the head strategy.
         let mut groups: Vec<(SelectOptions, Vec<(usize, HeadStrategy)>)> = Vec::new();
         for (cell, rule, kept) in cells {
             let options = rule.options(*kept);
@@ -146,8 +146,8 @@ impl Tree<'_, '_> {
         for ((options, together), scored) in groups.iter().zip(scored) {
             let chosen: Vec<Result<Selection, ModelError>> = match scored {
                 Ok(chosen) => chosen.into_iter().map(Ok).collect(),
-                // One strategy that can't be had must not take the others with it,
-                // and alone each one says best what is wrong.
+                // One strategy that fails must not fail the others, and run alone each one gives
+                // the most precise error.
                 Err(_) => together
                     .iter()
                     .map(|(_, head)| prefix.select(*head, query, options))
@@ -183,7 +183,7 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Notes the rows that a rule read that selects by itself.
+    /// Stores the rows read by a rule that ran by itself.
     fn note_rows_of(&mut self, cell: usize, selected: &Result<Selected, Choice>) {
         let audit = selected.as_ref().ok().and_then(|s| s.audit.as_ref());
         let Some((audit, query)) = audit.and_then(|a| Some((a, a.audit.query.as_ref()?))) else {
@@ -196,8 +196,8 @@ impl Tree<'_, '_> {
         self.note_rows(cell, query.strategy, query_rows);
     }
 
-    /// Notes the rows that a query strategy read; the first cell of the grid counts, at its
-    /// first stage.
+    /// Stores the rows read by a query strategy; those of the grid's first cell count, at its first
+    /// stage.
     fn note_rows(&mut self, cell: usize, query: QueryStrategy, query_rows: QueryRows) {
         let queries = self.worker.grid.query_strategies();
         let Some(at) = queries.iter().position(|other| *other == query) else {
@@ -211,7 +211,7 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// One look per query strategy, in the order of the grid.
+    /// The rows read by each query strategy, in the order of the grid.
     pub(super) fn looks(&mut self) -> Vec<QueryRows> {
         let queries = self.worker.grid.query_strategies().into_iter().enumerate();
         queries

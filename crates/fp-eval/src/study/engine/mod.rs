@@ -1,8 +1,7 @@
 //! Answering samples under every cell.
 //!
-//! A worker takes a [`Job`], some images with their questions, and gives records.
-//! What a record holds doesn't depend on the worker, on its company in the job, or
-//! on the engine.
+//! A worker takes a [`Job`] (some images with their questions) and returns records. A record's
+//! content doesn't depend on the worker, on the rest of the job, or on the engine.
 
 mod choosing;
 mod ranking;
@@ -34,26 +33,25 @@ use super::memory::MemoryPlan;
 use super::record::SampleRecord;
 use super::timings::{Stages, StopWatch, TimingRecord, seconds};
 
-/// How cells are run. Each engine saves what the one before it saves and more; all
-/// give the same.
+/// How cells are run. Each engine shares more work than the one before; all give the same records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
-    /// Each cell of each sample by itself from the vision tower on, as evaluations
-    /// are commonly run. Decoded images are shared here too.
+    /// Each cell of each sample separately, from the vision tower on, as evaluations are commonly
+    /// run. Decoded images are still shared.
     Sequential,
-    /// An image's and a question's work up to the choice of tokens once for all cells,
-    /// and what comes before the image once for all samples.
+    /// Shares the work of an image and a question before tokens are selected among all cells, and
+    /// the tokens before the image among all samples.
     Prefix,
-    /// And equal kept sets once.
+    /// Also runs equal kept sets only once.
     Distinct,
-    /// And the distinct ones in batches.
+    /// Also runs the distinct kept sets in batches.
     #[default]
     Shared,
 }
 
 impl Engine {
-    /// All engines, from the one that saves nothing to the one that saves most.
+    /// All engines, from the one that shares least to the one that shares most.
     pub const ALL: [Engine; 4] = [
         Engine::Sequential,
         Engine::Prefix,
@@ -61,7 +59,7 @@ impl Engine {
         Engine::Shared,
     ];
 
-    /// As it is written.
+    /// The name in configurations and records.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Sequential => "sequential",
@@ -92,12 +90,12 @@ impl FromStr for Engine {
     }
 }
 
-/// Some images with their questions, and text-only questions, loaded.
+/// Loaded images with their questions, and loaded text-only questions.
 pub(crate) struct Job<'a> {
     pub(crate) parts: Vec<Loaded<'a>>,
 }
 
-/// What is answered together at least.
+/// The smallest unit of work: an image with questions, or a text-only question.
 pub(crate) enum Loaded<'a> {
     Image(ImageJob<'a>),
     Text(TextQuestion<'a>),
@@ -109,13 +107,13 @@ pub(crate) struct ImageJob<'a> {
     pub(crate) questions: Vec<Question<'a>>,
 }
 
-/// One question, tokenised.
+/// One tokenised question.
 pub(crate) struct Question<'a> {
     pub(crate) placed: Placed<'a>,
     pub(crate) prompts: Result<Prompts, Failure>,
 }
 
-/// A question that is asked without an image, tokenised.
+/// A tokenised question that is asked without an image.
 pub(crate) struct TextQuestion<'a> {
     pub(crate) placed: Placed<'a>,
     pub(crate) ids: Result<Vec<u32>, Failure>,
@@ -124,11 +122,11 @@ pub(crate) struct TextQuestion<'a> {
 /// A question's prompts.
 pub(crate) struct Prompts {
     pub(crate) with_image: EncodedPrompt,
-    /// Where the grid has the control `no_image`.
+    /// Present if the grid has the control `no_image`.
     pub(crate) without_image: Option<Vec<u32>>,
 }
 
-/// What came of a job.
+/// Results of a job.
 pub(crate) struct Done {
     pub(crate) records: Vec<SampleRecord>,
     pub(crate) timings: Vec<TimingRecord>,
@@ -138,37 +136,37 @@ pub(crate) struct Done {
 pub(crate) struct Worker<'a> {
     pub(crate) model: &'a LlavaModel,
     pub(crate) inputs: &'a Inputs,
-    /// What all cells together need of the vision tower.
+    /// Evidence of the vision tower that all cells together need.
     pub(crate) vision: &'a VisionRequest,
     pub(crate) grid: &'a Grid,
     pub(crate) chooser: Chooser<'a>,
     pub(crate) generate: GenerateOptions,
     pub(crate) engine: Engine,
     pub(crate) plan: MemoryPlan,
-    /// Questions whose branches are run together at most.
+    /// Largest number of questions whose branches run together.
     pub(crate) batch_size: usize,
-    /// What is measured of kept tokens.
+    /// The measures of diversity to record for kept tokens.
     pub(crate) diversity: TokenDiversity,
-    /// Whether records say after which layer tokens were kept.
+    /// Whether records state the layer after which tokens were kept.
     pub(crate) names_layers: bool,
     pub(crate) system: Mutex<Option<Arc<SystemPrefix>>>,
-    /// Set when no more is to be answered: whatever a job has come to is then dropped.
+    /// Set when the run has to stop: results of unfinished jobs are then discarded.
     pub(crate) stop: &'a AtomicBool,
 }
 
 impl Worker<'_> {
-    /// Whether no more is to be answered.
+    /// Whether the run has to stop.
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Answers a job's questions; none where it was stopped before its end.
+    /// Answers a job's questions; `None` if it was stopped before the end.
     pub(crate) fn run(&self, job: Job<'_>) -> Option<Done> {
         let (records, timings) = match self.engine {
             Engine::Sequential => sequential::run(self, job.parts),
             Engine::Prefix | Engine::Distinct | Engine::Shared => shared::run(self, job.parts),
         };
-        // What may have been cut short is no record.
+        // Answers that may be incomplete are not recorded.
         (!self.is_stopped()).then_some(Done { records, timings })
     }
 
@@ -203,8 +201,8 @@ impl Worker<'_> {
         Ok(placed.text_only(self.inputs, num_cells, &generation, margin)?)
     }
 
-    /// Refuses a prompt after which the model has no position left for an answer, or whose
-    /// answer would outgrow the window that attention sees.
+    /// Refuses a prompt that leaves no position for an answer, or whose answer would exceed the
+    /// attention window.
     fn check_room(&self, num_tokens: usize) -> Result<(), Failure> {
         let text = &self.model.config().text;
         let tokens = self.generate.max_new_tokens;
@@ -227,7 +225,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Answers questions whose images are left out.
+    /// Answers questions without their images.
     fn answer_without_image(
         &self,
         prompts: &[&[u32]],
@@ -239,8 +237,8 @@ impl Worker<'_> {
         self.decode(&mut branches, timing)
     }
 
-    /// What comes before the image, run ahead. Prompts of one template begin alike, so
-    /// the last one run is the one that is asked for.
+    /// The tokens before the image, run through all layers. All prompts of a template begin alike,
+    /// so the last result is kept.
     fn system(&self, ids: &[u32]) -> Result<Arc<SystemPrefix>, ModelError> {
         let mut last = self.system.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(system) = last.as_ref().filter(|system| system.ids() == ids) {
@@ -287,7 +285,7 @@ fn subject<'a>(
         .subject(question.placed.sample, image, layout)
 }
 
-/// A line of timings about `parts`, with what loading them took.
+/// Timing record for `parts`, with the time for loading them.
 fn timing_of(parts: &[Loaded<'_>]) -> TimingRecord {
     let images = parts.iter().filter_map(|part| match part {
         Loaded::Image(image) => Some(image),

@@ -1,4 +1,4 @@
-//! Scores of heads alone: what static variants are ranked by.
+//! Scores of heads alone, by which static variants are ranked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::{ImageJob, Job, Loaded, Worker};
 use crate::study::failure::Failure;
 use crate::study::static_heads::RankedRule;
 
-/// `[rules][H]`: every rule's scores on one sample.
+/// `[rules][H]`: each rule's scores of the heads on one sample.
 pub(crate) type HeadScores = Vec<Vec<f64>>;
 
-/// Scores the heads on each question of a job; none where it was stopped before its end.
+/// Scores the heads on each question of a job; `None` if it was stopped before the end.
 pub(crate) fn rank(
     worker: &Worker<'_>,
     rules: &[RankedRule],
@@ -32,7 +32,7 @@ pub(crate) fn rank(
     for part in job.parts {
         let ImageJob { image, questions } = match part {
             Loaded::Image(image) => image,
-            // Without an image no head has attention to it.
+            // Without an image there is no attention to it.
             Loaded::Text(_) => continue,
         };
         let mut seen = image.and_then(|image| {
@@ -61,16 +61,16 @@ pub(crate) fn rank(
     Some(all)
 }
 
-/// An image whose questions are ranked by.
+/// An image on whose questions heads are ranked.
 struct RankedImage {
     features: ImageFeatures,
-    /// Which tokens are excluded from the candidates.
+    /// Image tokens to exclude from the candidates.
     padding: Option<Vec<bool>>,
-    /// What its questions share.
+    /// The part of the prefix that its questions share.
     prefix: Option<ImagePrefix>,
 }
 
-/// One question's scores.
+/// The head scores for one question.
 fn scores(
     worker: &Worker<'_>,
     rules: &[RankedRule],
@@ -128,7 +128,7 @@ fn scores(
     Ok(scores)
 }
 
-/// A rule as a stage that leaves tokens of padding out where the image has some.
+/// A rule as a stage that excludes padding tokens if the image has any.
 fn masked(worker: &Worker<'_>, rule: &RankedRule) -> Stage {
     let config = worker.chooser.config;
     let selector = AttentionSelector {
@@ -141,12 +141,12 @@ fn masked(worker: &Worker<'_>, rule: &RankedRule) -> Stage {
     Stage {
         site: Site::Layer(rule.prune_layer),
         selector: Arc::new(PaddingMasked::new(Arc::new(selector))),
-        // Scores of heads don't depend on it.
+        // Scores of heads don't depend on this.
         kept: 1,
     }
 }
 
-/// Scores rules that read the same rows.
+/// Scores rules that read the same rows together.
 fn score_together(
     worker: &Worker<'_>,
     rules: &[RankedRule],
@@ -171,7 +171,7 @@ fn score_together(
             options: SelectOptions {
                 normalization: worker.chooser.config.normalization,
                 num_selected_heads: HeadCount::Count(*count),
-                // Scores of heads don't depend on it.
+                // Scores of heads don't depend on this.
                 kept: 1,
                 allow_degenerate: worker.chooser.config.allow_degenerate,
             },

@@ -1,4 +1,4 @@
-//! The model's runs for everything that waits: branches of prefixes, and texts alone.
+//! Running the model for all waiting questions: branches of prefixes, and texts alone.
 
 use fp_model::ModelError;
 use fp_scoring::error_text;
@@ -8,18 +8,18 @@ use super::shared::{Ending, Entry, Pending, Run};
 use crate::study::answers::Outcome;
 use crate::study::timings::{StopWatch, TimingRecord};
 
-/// Which of the waiting questions, and which of its runs.
+/// Index of the waiting question, and index of its run.
 type At = (usize, usize);
 
-/// A last stretch, to be run to the end.
+/// The selection from a prefix, to be run to the end.
 struct EndingRequest {
     at: At,
     ending: Ending,
-    /// Rows that have to be run.
+    /// Number of rows to run.
     len: usize,
 }
 
-/// A prompt without its image, and everyone who asks for it.
+/// A prompt without its image, and all runs that need it.
 struct TextRequest {
     ids: Vec<u32>,
     at: Vec<At>,
@@ -43,7 +43,7 @@ pub(super) fn run_waiting(
             }
         }
     }
-    // Only what starts after the same layer runs together.
+    // Only runs that start after the same layer are batched.
     endings.sort_by_key(|request| request.ending.prefix.depth());
     let outcomes = run_texts(worker, &texts, timing);
     for (text, outcome) in texts.into_iter().zip(outcomes) {
@@ -78,7 +78,7 @@ fn set(entries: &mut [Entry<'_>], (number, run): At, outcome: Outcome) {
 fn request(at: At, ending: &Ending) -> EndingRequest {
     EndingRequest {
         at,
-        // The system part went through all layers ahead.
+        // The system part has already been run through all layers.
         len: ending.prefix.layout().num_text + ending.selection.len(),
         ending: ending.clone(),
     }
@@ -116,7 +116,7 @@ fn run_texts(
     outcomes
 }
 
-/// Runs last stretches that start after the same layer.
+/// Runs selections that start after the same layer to the end.
 fn run_endings(
     worker: &Worker<'_>,
     requests: &[EndingRequest],
@@ -153,7 +153,7 @@ fn run_endings(
     outcomes
 }
 
-/// Ends of the batches of sequences of which so many rows run through `layers`.
+/// Ends of the batches of sequences with `lens` rows each to run through `layers` layers.
 pub(super) fn batches(worker: &Worker<'_>, lens: &[usize], layers: usize) -> Vec<usize> {
     if worker.engine.runs_in_batches() {
         worker.plan.batches(lens, layers)
@@ -162,8 +162,8 @@ pub(super) fn batches(worker: &Worker<'_>, lens: &[usize], layers: usize) -> Vec
     }
 }
 
-/// Runs requests as one batch; where that fails, in halves, so that one that can't be
-/// run takes no other with it.
+/// Runs requests as one batch; if that fails, in halves, so that one failing request doesn't fail
+/// the others.
 fn in_halves<T, F>(requests: &[T], run: &mut F) -> Vec<Outcome>
 where
     F: FnMut(&[T]) -> Result<Vec<Outcome>, ModelError>,

@@ -1,4 +1,4 @@
-//! Every cell by itself, from the vision tower on.
+//! Running every cell separately, from the vision tower on.
 
 use fp_model::{ModelError, PlannedSample, Sample, VisionRequest};
 use fp_scoring::{ImageInput, Plan, QueryAudit, error_text};
@@ -53,7 +53,7 @@ fn answer(
     let mut watch = StopWatch::start();
     let features = image.features(worker.model, &VisionRequest::new())?;
     timing.seconds.vision += watch.lap();
-    // What is only measured, and no part of answering, is shared among the cells.
+    // Measurements that are no part of answering are shared among the cells.
     let mut measured = Measured {
         subject: subject(worker, question, &prompts.with_image, image, &features),
         looks: Vec::new(),
@@ -101,7 +101,7 @@ fn answer(
     Ok(answers.finish())
 }
 
-/// What is recorded of a question beside its answers.
+/// What is recorded of a question besides its answers.
 struct Measured<'a> {
     subject: Subject<'a>,
     looks: Vec<QueryRows>,
@@ -118,7 +118,7 @@ impl Measured<'_> {
         }
     }
 
-    /// One look per query strategy, in the order of the grid.
+    /// The rows read by each query strategy, in the order of the grid.
     fn looks(&self, worker: &Worker<'_>) -> Vec<QueryRows> {
         let queries = worker.grid.query_strategies().into_iter();
         queries
@@ -156,7 +156,7 @@ fn answer_cell(
         return Ok((choice, Some(outcome)));
     }
     let mut watch = StopWatch::start();
-    // A cell by itself has read what it needs, and no more.
+    // A separate cell reads only the evidence that it needs.
     let request = worker.model.config().vision_request([plan])?;
     let features = image.features_of(plan.input, worker.model, worker.inputs, &request)?;
     timing.seconds.vision += watch.lap();

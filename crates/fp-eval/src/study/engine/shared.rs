@@ -1,4 +1,4 @@
-//! Everything once: the image, the question, each distinct way through the stages.
+//! Running everything once: the image, the question, each distinct path through the stages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::study::quality::TokenFeatures;
 use crate::study::record::{QueryRows, SampleRecord};
 use crate::study::timings::{StopWatch, TimingRecord};
 
-/// A question whose cells have chosen and wait for the model.
+/// A question whose cells have selected tokens, waiting for the model to run.
 pub(super) struct Pending<'a> {
     placed: Placed<'a>,
     image: ImageFacts,
@@ -26,25 +26,25 @@ pub(super) struct Pending<'a> {
     pub(super) without_image: Option<Vec<u32>>,
     looks: Vec<QueryRows>,
     choices: Vec<Choice>,
-    /// What is to be run, and what came of it.
+    /// The runs to execute.
     pub(super) runs: Vec<Run>,
     pub(super) outcomes: Vec<Option<Outcome>>,
-    /// For each cell, which of the runs answers it.
+    /// For each cell, the index of the run that answers it.
     run_of_cell: Vec<Option<usize>>,
-    /// Bytes of what was run for this question beside its prefixes.
+    /// Bytes held for this question besides its first prefixes.
     held: u64,
 }
 
-/// A run that waits.
+/// A waiting run.
 #[derive(Debug, Clone)]
 pub(super) enum Run {
-    /// A prefix continues to the end with what is selected of it.
+    /// A prefix with a selection from it, to be run to the end.
     Ending(Ending),
     /// The prompt without its image.
     Text,
 }
 
-/// The last stretch of a way through stages.
+/// The last selection of a path through stages.
 #[derive(Debug, Clone)]
 pub(super) struct Ending {
     pub(super) prefix: Arc<Prefix>,
@@ -52,22 +52,22 @@ pub(super) struct Ending {
     pub(super) positions: PositionRule,
 }
 
-/// An entry is a finished record, or a question that is waiting; in the order of the job.
+/// A finished record or a waiting question, in the order of the job.
 pub(super) enum Entry<'a> {
     Finished(Box<SampleRecord>),
     Waiting(Box<Pending<'a>>),
 }
 
-/// An image whose work is done.
+/// An encoded image with what its questions share.
 pub(super) struct SharedImage<'a> {
     pub(super) image: &'a LoadedImage,
-    /// The image as it is.
+    /// Features of the whole image, not reduced.
     pub(super) features: ImageFeatures,
-    /// Where the study asks how different tokens are.
+    /// Features of the tokens, if the study measures diversity.
     tokens: Option<TokenFeatures>,
-    /// What was run of it, by what the vision tower was given.
+    /// What was run for each input of the vision tower.
     pub(super) variants: HashMap<ImageInput, Variant>,
-    /// By cell, what was chosen before layer 1 by what looks at the image alone.
+    /// By cell, selections before layer 1 that depend only on the image.
     pub(super) of_image: HashMap<usize, Selected>,
 }
 
@@ -158,7 +158,7 @@ fn is_full(worker: &Worker<'_>, entries: &[Entry<'_>]) -> bool {
     waiting >= most || worker.plan.is_held_too_much(held)
 }
 
-/// Runs a question up to its stages and lets every cell choose.
+/// Runs a question through its stages and lets every cell select tokens.
 fn choose<'a>(
     worker: &Worker<'_>,
     question: Question<'a>,
@@ -205,9 +205,9 @@ fn choose<'a>(
     })
 }
 
-/// What the cells of a question chose.
+/// The selections of a question's cells.
 pub(super) struct Walked {
-    /// In the order of the grid, with the last stretch of their way.
+    /// Each cell's choice and the run that remains, in the order of the grid.
     pub(super) cells: Vec<(Choice, Option<Run>)>,
     pub(super) looks: Vec<QueryRows>,
     pub(super) held: u64,
@@ -223,7 +223,7 @@ fn walk(
     Ok(Tree::new(worker, subject, prompts, timing).walk(image)?)
 }
 
-/// The runs that choices come to, and which of them answers each cell.
+/// The distinct runs for these choices, and the index of the run that answers each cell.
 fn runs_of(
     worker: &Worker<'_>,
     choices: &[Choice],
@@ -248,7 +248,7 @@ fn runs_of(
     (runs, run_of_cell)
 }
 
-/// Runs everything that waits, and records it.
+/// Runs everything that waits and adds the records.
 fn flush(
     worker: &Worker<'_>,
     entries: &mut Vec<Entry<'_>>,

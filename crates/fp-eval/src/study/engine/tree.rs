@@ -1,21 +1,21 @@
-//! The cells of a question as ways through a tree.
+//! The cells of a question as paths through a tree.
 //!
-//! A node is what a prefix of the model has run: an image as the tower was given it, and
-//! what stages let through so far. Cells that agree up to a node share it. At a node every
-//! selector chooses once for all cells that ask for the same; the cells that agree then go
-//! on to the next stage together, siblings as one batch, depth first. What is left is the
-//! last stretch of each way, which runs later, in batches over many questions.
+//! A node is the state that a prefix of the model represents: an image as the vision tower was
+//! given it, and the tokens that the stages have kept so far. Cells with the same state share a
+//! node. At a node, every selector runs once for all cells that need it; cells with equal
+//! selections then advance to the next stage together, siblings as one batch, depth first. What
+//! remains is the end of each path, which runs later, in batches over many questions.
 //!
-//! **Why a tree.** A grid of hundreds of cells differs in what is chosen, and cells rarely
-//! choose differently before their first pruning layer. Run one by one they would repeat the
-//! vision tower, the layers up to there, and whole answers wherever two cells keep the same
-//! tokens. Depth first, a node's caches are freed before its sibling's are made.
+//! **Why a tree.** The hundreds of cells of a grid differ in what they select, but rarely before
+//! their first pruning layer. Run one by one they would repeat the vision tower, the layers up to
+//! that point, and whole answers if two cells keep the same tokens. With depth-first order, a
+//! node's caches are freed before its sibling's are made.
 //!
-//! **Cost.** Layers run once per distinct set of tokens instead of once per cell; memory for
-//! the nodes on one way from the root, and for the ends that wait for a batch.
+//! **Cost.** Layers run once per distinct set of tokens instead of once per cell. Memory is needed
+//! for the nodes on one path from the root, and for the ends that wait for a batch.
 //!
-//! **Reference.** `sequential` runs every cell by itself from the vision tower on. Records of
-//! both are equal bit for bit, which the tests of studies hold on every kind of method.
+//! **Reference.** `sequential` runs every cell separately from the vision tower on. Records of both
+//! engines are bit-identical, which the tests of studies check for every kind of method.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,47 +31,47 @@ use crate::study::quality::Attentions;
 use crate::study::record::QueryRows;
 use crate::study::timings::{StopWatch, TimingRecord};
 
-/// What was run of an image for one input of the vision tower; shared by its questions.
+/// The features and prefix of an image for one input of the vision tower, shared by its questions.
 pub(super) struct Variant {
     features: ImageFeatures,
     prefix: ImagePrefix,
 }
 
-/// A question on its way through the stages of all cells.
+/// A question whose cells are passing through their stages.
 pub(super) struct Tree<'w, 'a> {
     pub(super) worker: &'w Worker<'a>,
     pub(super) subject: &'w Subject<'w>,
     pub(super) prompts: &'w Prompts,
     pub(super) timing: &'w mut TimingRecord,
     pub(super) attentions: Attentions,
-    /// By query strategy of the grid, with the cell that looked.
+    /// By index of the query strategy in the grid: the cell that read the rows, and the rows.
     pub(super) looks: BTreeMap<usize, (usize, QueryRows)>,
-    /// By cell, what was chosen before layer 1 by what looks at the image alone.
+    /// By cell, selections before layer 1 that depend only on the image.
     pub(super) of_image: HashMap<usize, Selected>,
     num_nodes: usize,
     held: u64,
     pub(super) cells: Vec<Way>,
 }
 
-/// How far a cell has come.
+/// A cell's progress along its path.
 #[derive(Default)]
 pub(super) struct Way {
     pub(super) chosen: Vec<Chosen>,
     pub(super) end: Option<(Choice, Option<Run>)>,
 }
 
-/// A node and the cells at it.
+/// A node of the tree, with the cells at it.
 pub(super) struct Node {
     pub(super) prefix: Arc<Prefix>,
-    /// The same sequence one layer earlier, where a selector here looks at that.
+    /// The same sequence one layer earlier, if a selector here reads it.
     pub(super) previous: Option<Arc<Prefix>>,
-    /// Tells its attention from that of other nodes.
+    /// Distinguishes its attention from that of other nodes.
     pub(super) number: usize,
-    /// Indices into the grid; all have their next stage here.
+    /// Indices into the grid; the next stage of all these cells is here.
     pub(super) cells: Vec<usize>,
 }
 
-/// Cells of a node that agree on what is kept, and on the next depth.
+/// Cells of a node with the same selection, position rule and next depth.
 struct Group {
     selection: TokenSelection,
     positions: PositionRule,
@@ -103,10 +103,10 @@ impl<'w, 'a> Tree<'w, 'a> {
         }
     }
 
-    /// Lets all cells choose.
+    /// Takes all cells through their stages.
     ///
     /// # Errors
-    /// What keeps the question from being run at all.
+    /// An error that prevents running the question at all.
     pub(super) fn walk(mut self, image: &mut SharedImage<'_>) -> Result<Walked, ModelError> {
         let subject = self.subject;
         let plans = self
@@ -130,7 +130,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         for (input, cells) in by_input {
             match self.roots(input, &cells, &plans, image) {
                 Ok(()) => {}
-                // The image as it is belongs to everything.
+                // All cells depend on the whole image.
                 Err(error) if input.is_whole() => return Err(error),
                 Err(error) => {
                     for cell in cells {
@@ -155,7 +155,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         })
     }
 
-    /// Runs the question up to the first stage of each plan, and continues from there.
+    /// Runs the question up to the first stage of each plan and continues from there.
     fn roots(
         &mut self,
         input: ImageInput,
@@ -164,7 +164,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         image: &mut SharedImage<'_>,
     ) -> Result<(), ModelError> {
         let first = |cell: usize| plan_of(plans, cell)?.stages.first();
-        // Cells without a stage start from the deepest root there is.
+        // Cells without a stage start from the deepest root.
         let mut depths: BTreeSet<usize> = cells
             .iter()
             .filter_map(|&cell| Some(first(cell)?.site.depth()))
@@ -172,7 +172,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         if depths.is_empty() {
             depths.insert(self.worker.chooser.config.prune_layer.first());
         }
-        // Selectors that look at what entered the layer before are given that, too.
+        // Selectors that read the previous layer's input also get that prefix.
         let behind: Vec<usize> = cells
             .iter()
             .filter_map(|&cell| first(cell).filter(|stage| looks_behind(stage)))
@@ -239,7 +239,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         self.num_nodes
     }
 
-    /// What was run of the image for an input of the tower.
+    /// The features and prefix of the image for an input of the tower.
     fn variant(
         &mut self,
         input: ImageInput,
@@ -266,8 +266,8 @@ impl<'w, 'a> Tree<'w, 'a> {
         Ok(Variant { features, prefix })
     }
 
-    /// Rows that any of the stages at one site reads. One that finds nothing to
-    /// read says so when it chooses.
+    /// Rows that any of the stages at one site reads. A stage without rows to read fails when it
+    /// selects.
     fn rows<'s>(
         &self,
         stages: impl Iterator<Item = &'s Stage>,
@@ -280,17 +280,17 @@ impl<'w, 'a> Tree<'w, 'a> {
         rows.into_iter().collect()
     }
 
-    /// The stage that a cell comes to next.
+    /// The next stage of a cell.
     pub(super) fn next_stage<'p>(&self, cell: usize, plans: &'p CellPlans) -> Option<&'p Stage> {
         plan_of(plans, cell)?
             .stages
             .get(self.cells[cell].chosen.len())
     }
 
-    /// Lets the cells of a node choose, then advances those that have a further stage.
+    /// Runs the selectors of a node's cells, then advances the cells that have another stage.
     fn expand(&mut self, node: &Node, plans: &CellPlans, features: &ImageFeatures) {
         self.choose(node, plans, features);
-        // Those that are kept, by what they agree on: selection, positions, next depth.
+        // Groups by what cells have in common: selection, positions, next depth.
         let mut groups: Vec<Group> = Vec::new();
         for &cell in &node.cells {
             let way = &self.cells[cell];
@@ -337,7 +337,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         }
     }
 
-    /// Runs siblings up to their next stage, as batches, and expands each.
+    /// Runs siblings up to their next stage, in batches, and expands each.
     fn go_on(
         &mut self,
         node: &Node,
@@ -346,7 +346,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         plans: &CellPlans,
         features: &ImageFeatures,
     ) {
-        // Those whose selectors look at what entered the layer before stop there as well.
+        // Groups whose selectors read the previous layer's input also stop one layer earlier.
         let is_behind = |group: &&&Group| {
             let mut stages = group
                 .cells
@@ -361,7 +361,7 @@ impl<'w, 'a> Tree<'w, 'a> {
         }
     }
 
-    /// Runs siblings up to `depth`, or there by way of the layer before.
+    /// Runs siblings up to `depth`, with a stop one layer earlier if `stops_before` is set.
     fn advance(
         &mut self,
         node: &Node,
@@ -424,10 +424,10 @@ impl<'w, 'a> Tree<'w, 'a> {
     }
 }
 
-/// A prefix, behind the same sequence one layer earlier where that is needed.
+/// A prefix, preceded by the same sequence one layer earlier if that is needed.
 type Advanced = (Option<Prefix>, Prefix);
 
-/// What is selected of a node, through the layers up to `depth`, `rows` of it being read.
+/// Runs the groups' selections through the layers up to `depth`, reading `rows` there.
 fn advance_at_once(
     worker: &Worker<'_>,
     node: &Node,
@@ -445,7 +445,7 @@ fn advance_at_once(
     Ok(prefixes.into_iter().map(|prefix| (None, prefix)).collect())
 }
 
-/// The same by way of the layer before `depth`.
+/// The same with a stop one layer before `depth`.
 fn advance_in_two(
     worker: &Worker<'_>,
     node: &Node,
@@ -471,12 +471,12 @@ fn advance_in_two(
     Ok(previous.zip(present).collect())
 }
 
-/// Whether a stage's selector looks at what entered the layer before it.
+/// Whether a stage's selector reads the previous layer's input.
 fn looks_behind(stage: &Stage) -> bool {
     stage.site.depth() > 0 && stage.selector.needs().previous_hidden
 }
 
-/// A cell's plan, where it has one.
+/// A cell's plan, if it has one.
 fn plan_of(plans: &CellPlans, cell: usize) -> Option<&Plan> {
     plans.get(cell)?.as_ref().ok()
 }

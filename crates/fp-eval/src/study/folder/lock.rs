@@ -1,10 +1,10 @@
-//! Who writes to a run's folder: a file that only one program can create.
+//! The lock of a run's folder: a file that only one program can create.
 //!
-//! Advisory locks (`flock`, `fcntl`) are missing or local to one host on many network file
-//! systems. Creating a file that must not exist (`O_EXCL`) is atomic on NFS since version 3
-//! and on Lustre. The file names its writer, so that one that was left behind by a program
-//! that was killed is recognised: at once on the same host, and on another host where the
-//! scheduler says that it ran the same task before.
+//! Advisory locks (`flock`, `fcntl`) are missing or local to one host on many network file systems.
+//! Creating a file that must not exist (`O_EXCL`) is atomic on NFS since version 3 and on Lustre.
+//! The file names its writer, so that a lock left behind by a killed program is recognised:
+//! immediately on the same host, and on another host if the scheduler shows that the writer was an
+//! earlier start of the same task.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -16,46 +16,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::study::error::StudyError;
 
-/// The lock of a run's folder.
+/// Name of the lock file in a run's folder.
 pub const LOCK_FILE: &str = "run.lock";
 
-/// How long a lock may be empty: from its creation until its writer is named in it.
+/// How long a lock file may be empty, between its creation and the writing of its holder.
 const NAMING: Duration = Duration::from_secs(5);
 
-/// The program that a lock names.
+/// The program that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockHolder {
-    /// Name of its machine.
+    /// Host name of its machine.
     pub host: String,
-    /// The machine's own number, where the system says it: names may come twice.
+    /// Id of the machine, if the system has one: host names may occur twice.
     pub machine: Option<String>,
-    /// What tells one start of that machine from the next, where the system says it.
+    /// Id of the machine's boot, if the system has one.
     pub boot: Option<String>,
-    /// The process namespace, where the system has them: a container has its own.
+    /// Its process namespace, if the system has them: a container has its own.
     pub namespace: Option<String>,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// When the process started, in the system's ticks since its start.
+    /// Start time of the process, in clock ticks since boot.
     pub process_start: Option<u64>,
     /// When it took the lock, in seconds since 1970.
     pub since: u64,
-    /// The task of a scheduler that it belongs to.
+    /// The scheduler's task that it belongs to.
     pub task: Option<ScheduledTask>,
 }
 
-/// A task of a scheduler, which never runs one task twice at the same time.
+/// A scheduler's task; a scheduler never runs one task twice at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduledTask {
     /// `slurm` or `kubernetes`.
     pub scheduler: String,
-    /// The same for every start of the task.
+    /// Id that is the same for every start of the task.
     pub id: String,
-    /// How often it was started before, where the scheduler counts.
+    /// Number of earlier starts, if the scheduler counts them.
     pub restarts: Option<u64>,
 }
 
 impl ScheduledTask {
-    /// The task that this program is part of, by the variables that schedulers set.
+    /// The task of this program, from the environment variables that schedulers set.
     fn current() -> Option<ScheduledTask> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(id) = variable("SLURM_JOB_ID") {
@@ -74,7 +74,7 @@ impl ScheduledTask {
         })
     }
 
-    /// Whether this start of a task comes after the one that `earlier` is.
+    /// Whether this is a later start of the same task than `earlier`.
     fn is_after(&self, earlier: &ScheduledTask) -> bool {
         let is_same = self.scheduler == earlier.scheduler && self.id == earlier.id;
         is_same
@@ -85,17 +85,17 @@ impl ScheduledTask {
     }
 }
 
-/// What is known of a lock's holder.
+/// State of a lock's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Running,
     Ended,
-    /// It runs, or ran, where this program can't look.
+    /// It runs, or ran, where this program can't check.
     Unknown,
 }
 
 impl LockHolder {
-    /// This program.
+    /// The holder entry for this program.
     pub fn current() -> LockHolder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         LockHolder {
@@ -110,17 +110,17 @@ impl LockHolder {
         }
     }
 
-    /// Whether it certainly runs no more, as seen from this machine.
+    /// Whether it has certainly ended, as far as this machine can tell.
     pub fn is_ended(&self) -> bool {
         self.life(&LockHolder::current()) == Life::Ended
     }
 
-    /// Whether it certainly runs now, as seen from this machine.
+    /// Whether it is certainly running, as far as this machine can tell.
     pub fn is_running(&self) -> bool {
         self.life(&LockHolder::current()) == Life::Running
     }
 
-    /// What `seen_by` knows of it.
+    /// The holder's state as known to `seen_by`.
     fn life(&self, seen_by: &LockHolder) -> Life {
         let is_before = |earlier: &ScheduledTask| {
             let task = seen_by.task.as_ref();
@@ -128,7 +128,7 @@ impl LockHolder {
         };
         let is_same_host = self.host == seen_by.host && self.machine == seen_by.machine;
         if is_same_host && self.boot != seen_by.boot && self.namespace == seen_by.namespace {
-            // The machine was started anew since then.
+            // The machine has been restarted since.
             return Life::Ended;
         }
         if is_same_host && self.boot == seen_by.boot && self.namespace == seen_by.namespace {
@@ -162,7 +162,7 @@ impl fmt::Display for LockHolder {
     }
 }
 
-/// A folder that this program alone writes to, until this value is dropped.
+/// Exclusive write access to a folder, until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -180,7 +180,8 @@ impl Lock {
         let holder = LockHolder::current();
         let mut content = serde_json::to_vec(&holder).map_err(StudyError::json(&path))?;
         content.push(b'\n');
-        // A lock of a program that ended is taken over once; a second one is a rival's.
+        // The lock of a program that has ended is taken over once; a second lock belongs to a
+        // competing program.
         for _ in 0..2 {
             if create(&path, &content)? {
                 return Ok(Lock { path, content });
@@ -202,7 +203,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Somebody may have deleted it by hand, and another program taken it.
+        // The file may have been deleted manually and created again by another program.
         if fs::read(&self.path).is_ok_and(|content| content == self.content) {
             let _ = fs::remove_file(&self.path);
         }
@@ -231,7 +232,7 @@ fn refusal(
     }
 }
 
-/// Creates the lock with its content; false where there is one.
+/// Creates the lock with its content; `false` if one exists.
 fn create(path: &Path, content: &[u8]) -> Result<bool, StudyError> {
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,
@@ -246,8 +247,8 @@ fn create(path: &Path, content: &[u8]) -> Result<bool, StudyError> {
     Ok(true)
 }
 
-/// Removes a lock that was left behind, if it is still the one that was judged. Programs that
-/// find it at the same time take turns by a lock of its own.
+/// Removes a stale lock, if it is still the one that was examined. Programs that find it at the
+/// same time are serialised by another lock file.
 fn remove_stale(path: &Path, judged: &[u8], content: &[u8]) -> Result<(), StudyError> {
     let mut turn = path.as_os_str().to_owned();
     turn.push(".takeover");
@@ -271,7 +272,7 @@ fn remove_stale(path: &Path, judged: &[u8], content: &[u8]) -> Result<(), StudyE
     removed.map_err(StudyError::io("remove", path))
 }
 
-/// Who holds the lock of a folder; none where nobody does, or it names nobody.
+/// The holder of a folder's lock; `None` if there is no lock, or it doesn't name its holder.
 ///
 /// # Errors
 /// A file that can't be read.
@@ -284,14 +285,14 @@ pub fn read_lock(folder: &Path) -> Result<Option<LockHolder>, StudyError> {
     }
 }
 
-/// A lock that somebody has.
+/// An existing lock.
 struct Found {
     bytes: Vec<u8>,
-    /// None where it names nobody.
+    /// `None` if the lock doesn't name its holder.
     holder: Option<LockHolder>,
 }
 
-/// A lock, once its holder is named in it; none where it is gone.
+/// Reads a lock, waiting until its holder is named; `None` if it has been removed.
 fn read_named(folder: &Path) -> Result<Option<Found>, StudyError> {
     let path = folder.join(LOCK_FILE);
     let begin = Instant::now();
@@ -331,11 +332,11 @@ fn has_proc() -> bool {
     Path::new("/proc/self/stat").exists()
 }
 
-/// When a process started, by `/proc`; none where it doesn't run, has only to be waited for,
-/// or the system has no such files.
+/// Start time of a process from `/proc`; `None` if it isn't running, is a zombie, or the system has
+/// no such files.
 fn process_start(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     if matches!(*fields.first()?, "Z" | "X") {
         return None;
@@ -343,7 +344,7 @@ fn process_start(pid: u32) -> Option<u64> {
     fields.get(19)?.parse().ok()
 }
 
-/// Where there is no `/proc`: whether a process runs that a signal could be sent to.
+/// Without `/proc`: whether a process exists to which a signal could be sent.
 fn is_alive(pid: u32) -> Life {
     let asked = std::process::Command::new("kill")
         .args(["-0", &pid.to_string()])
@@ -394,7 +395,7 @@ mod tests {
         })
     }
 
-    /// Leaves a lock of `holder` behind.
+    /// Creates a lock of `holder` as a killed program would leave it.
     fn leave(folder: &Path, holder: &LockHolder) {
         let text = serde_json::to_vec(holder).unwrap();
         fs::write(folder.join(LOCK_FILE), text).unwrap();
@@ -416,7 +417,7 @@ mod tests {
     #[test]
     fn of_many_that_start_at_once_one_gets_it() {
         let folder = tempfile::tempdir().unwrap();
-        // Left behind by a process that is no more.
+        // The lock of a process that has ended.
         let ended = LockHolder {
             process_start: Some(1),
             ..LockHolder::current()

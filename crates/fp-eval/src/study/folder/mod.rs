@@ -23,26 +23,26 @@ use super::spec::{FORMAT, OLDEST_FORMAT, RunSpec};
 use super::timings::TimingRecord;
 use super::valid::check_spec;
 
-/// What a run is of.
+/// Name of the file that specifies a run.
 pub const SPEC_FILE: &str = "run.json";
 
-/// What the stages took; differs from run to run.
+/// Name of the file with stage timings, which differ from run to run.
 pub const TIMINGS_FILE: &str = "timings.jsonl";
 
-/// A run's folder, open for writing by this program alone.
+/// A run's folder, open for exclusive writing.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     records: GrowingRecords,
     timings_path: PathBuf,
     timings: File,
-    /// Records that are there already.
+    /// Number of records that already exist.
     pub(crate) num_done: usize,
     _lock: Lock,
 }
 
 impl RunFolder {
-    /// Starts a run in a new or empty folder, or resumes the one that lies
-    /// there. `order` are the samples of the run in the order of recording.
+    /// Starts a run in a new or empty folder, or resumes the one that exists there. `order` lists
+    /// the run's samples in the order of recording.
     pub(crate) fn open(
         path: &Path,
         spec: &RunSpec,
@@ -65,7 +65,7 @@ impl RunFolder {
             None => write_spec(path, spec)?,
             Some(old) => {
                 go_on(path, &old, spec, accept_changes)?;
-                // Before the first block, which earlier versions of the program don't know.
+                // Before the first block, since earlier versions of the program can't read blocks.
                 if old.format != FORMAT {
                     let mut spec = read_spec(path)?;
                     spec.format = FORMAT;
@@ -86,8 +86,8 @@ impl RunFolder {
         })
     }
 
-    /// Appends records and what they took. Where that fails, those that are recorded are
-    /// whole, and the first ones.
+    /// Appends records and their timings. If that fails, the recorded ones are complete, and are
+    /// the first ones.
     pub(crate) fn append(
         &mut self,
         records: &[SampleRecord],
@@ -112,21 +112,21 @@ impl RunFolder {
             .map_err(StudyError::io("write", &self.timings_path))
     }
 
-    /// Waits until everything is on the disk.
+    /// Waits until everything is on disk.
     pub(crate) fn sync(&mut self) -> Result<(), StudyError> {
         self.records.sync()
     }
 
-    /// Closes the records of a run that is complete.
+    /// Closes the records of a complete run.
     pub(crate) fn finish(&mut self) -> Result<(), StudyError> {
         self.records.finish()
     }
 }
 
-/// Reads what a run is of.
+/// Reads the specification of a run.
 ///
 /// # Errors
-/// No such file, one of another version, or one that contradicts itself.
+/// A missing file, one of another version, or one that contradicts itself.
 pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     let path = folder.join(SPEC_FILE);
     let bytes = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
@@ -150,12 +150,11 @@ pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     Ok(spec)
 }
 
-/// Reads every record of a run, in the order of running: all of them at once, so of small runs
-/// alone; [`Records::stream`] reads those of any run. A last line or block that was torn off is
-/// left out.
+/// Reads all records of a run into memory, in the order of running; suitable for small runs only,
+/// otherwise use [`Records::stream`]. A torn last line or block is omitted.
 ///
 /// # Errors
-/// A file that can't be read, or the first record that is damaged or can't be of this run.
+/// A file that can't be read, or the first record that is damaged or can't belong to this run.
 pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
     let spec = read_spec(folder)?;
     let mut all = Vec::new();
@@ -166,7 +165,7 @@ pub fn read_records(folder: &Path) -> Result<Vec<SampleRecord>, StudyError> {
     Ok(all)
 }
 
-/// Reads what the stages of a run took; lines that can't be read are left out.
+/// Reads the stage timings of a run; lines that can't be read are omitted.
 ///
 /// # Errors
 /// A file that can't be read.
@@ -183,7 +182,8 @@ pub(crate) fn write_spec(folder: &Path, spec: &RunSpec) -> Result<(), StudyError
     write_json(&folder.join(SPEC_FILE), spec)
 }
 
-/// Only what a run that was cut off before its first line leaves behind may lie there.
+/// Whether the folder contains nothing except leftovers of a run that was interrupted before its
+/// first line.
 fn is_empty(path: &Path) -> Result<bool, StudyError> {
     for entry in fs::read_dir(path).map_err(StudyError::io("read", path))? {
         let entry = entry.map_err(StudyError::io("read", path))?;

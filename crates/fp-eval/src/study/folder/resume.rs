@@ -1,4 +1,4 @@
-//! Whether a run can be resumed, and from where.
+//! Checks whether a run can be resumed.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::study::hashes;
 use crate::study::spec::{DatasetSpec, RunSpec};
 use crate::study::subset::{Subset, SubsetRule};
 
-/// Whether a run may be resumed with the present settings.
+/// Checks whether a run may be resumed with the current settings.
 pub(super) fn go_on(
     path: &Path,
     old: &RunSpec,
@@ -50,10 +50,10 @@ pub(super) fn go_on(
     write_spec(path, &spec)
 }
 
-/// A shard of the same number that holds other images.
+/// Difference of a shard with the same number that holds other images.
 const OTHER_SHARING: &str = "images assigned to shards by another rule";
 
-/// What differs between two runs, in words.
+/// The differences between two runs, in words.
 pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde_json::Error> {
     let mut changes = Vec::new();
     if old.config_sha256 != new.config_sha256 {
@@ -64,7 +64,7 @@ pub(crate) fn changes(old: &RunSpec, new: &RunSpec) -> Result<Vec<String>, serde
         changes.push("a different number of datasets".to_owned());
     } else {
         changes.extend(chosen_otherwise(old, new));
-        // Of other samples other images are hashed, whatever the data.
+        // If other samples are run, other images are hashed, even if the data are the same.
         let pairs = old.datasets.iter().zip(&new.datasets);
         changes.extend(
             pairs
@@ -118,7 +118,7 @@ fn chosen_otherwise(old: &RunSpec, new: &RunSpec) -> Vec<String> {
         .collect()
 }
 
-/// Which samples of a dataset are run.
+/// Which samples of a dataset are run, in words.
 fn chosen(dataset: &DatasetSpec) -> String {
     let count = dataset.num_samples;
     match &dataset.subset {

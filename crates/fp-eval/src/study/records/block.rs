@@ -14,8 +14,8 @@
 //! | 8 each | indices of the samples |
 //! | | text, lists |
 //!
-//! Numbers are little-endian. A block ends with its [`SAMPLES`]th sample, or with the one that
-//! makes it [`FULL`] bytes of JSON, or with the run.
+//! Numbers are little-endian. A block ends with its [`SAMPLES`]th sample, with the sample that
+//! brings it to [`FULL`] bytes of JSON, or at the end of the run.
 
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
@@ -23,50 +23,50 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use super::pack::{Packed, unpack};
 use crate::study::line::LineError;
 
-/// Samples of a whole block.
+/// Number of samples in a full block.
 pub(super) const SAMPLES: usize = 64;
-/// Bytes of JSON that fill a block, however few the samples.
+/// Number of bytes of JSON that fill a block with any number of samples.
 pub(super) const FULL: usize = 64 << 20;
-/// Bytes of a block's header.
+/// Number of bytes of a block's header.
 pub(super) const HEADER: usize = 48;
 
 const MAGIC: &[u8; 8] = b"FPBLOCK1";
-/// Bytes of an index.
+/// Number of bytes of an index.
 const INDEX: usize = 8;
-/// Of DEFLATE, 0 to 10.
+/// DEFLATE level, 0 to 10.
 const LEVEL: u8 = 6;
-/// No block holds more bytes of JSON, and a program that reads one keeps no more.
+/// Largest number of bytes of JSON in a block, which bounds the memory for reading one.
 const MOST: usize = 1 << 29;
-/// DEFLATE makes no byte more than these.
+/// Largest expansion factor of DEFLATE.
 const MOST_INFLATED: usize = 1032;
 
-/// What is wrong with a block of a run's records.
+/// Errors of a block of a run's records.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockError {
     /// No block begins there.
     #[error("no block begins there")]
     Header,
-    /// Changed since it was written.
+    /// The block has changed since it was written.
     #[error("its checksum is {found:08x}, expected {written:08x}")]
     Checksum {
-        /// What the block says.
+        /// The checksum in the block.
         written: u32,
-        /// What its content gives.
+        /// The checksum of its content.
         found: u32,
     },
-    /// Whole, and yet nothing that this version wrote.
+    /// The block is intact but wasn't written by this version.
     #[error("{reason}")]
     Content {
-        /// What contradicts.
+        /// The contradiction.
         reason: String,
     },
-    /// A sample of a whole block that is no record of this run.
+    /// A sample of an intact block isn't a record of this run.
     #[error("its sample {place} can't be used")]
     Record {
-        /// Counted from 1.
+        /// Number of the sample within the block, counted from 1.
         place: usize,
-        /// What is wrong.
+        /// The record's error.
         source: LineError,
     },
 }
@@ -74,9 +74,9 @@ pub enum BlockError {
 /// A sample as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// Position over all datasets of the run.
+    /// Index over all datasets of the run.
     pub(crate) index: usize,
-    /// Its JSON.
+    /// The record's JSON.
     pub(crate) content: Vec<u8>,
 }
 
@@ -86,11 +86,11 @@ pub(super) fn is_full(samples: &[Stored]) -> bool {
     samples.len() >= SAMPLES || usize::ge(&bytes(), &FULL)
 }
 
-/// What a block's header says.
+/// Content of a block's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) num_samples: usize,
-    /// Index of its first sample.
+    /// Index of the block's first sample.
     pub(super) first: usize,
     content: usize,
     text: usize,
@@ -101,7 +101,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads [`HEADER`] bytes.
+    /// Parses a header of [`HEADER`] bytes.
     pub(super) fn parse(bytes: &[u8; HEADER]) -> Result<Header, BlockError> {
         let number = |at: usize| {
             let field = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
@@ -156,12 +156,12 @@ impl Header {
         bytes
     }
 
-    /// Bytes of its samples' JSON.
+    /// Bytes of the samples' JSON.
     pub(super) fn content_bytes(&self) -> usize {
         self.content
     }
 
-    /// Bytes behind the header.
+    /// Bytes after the header.
     pub(super) fn payload(&self) -> usize {
         INDEX * self.num_samples + self.packed_text + self.packed_lists
     }
@@ -173,7 +173,7 @@ fn content(reason: &str) -> BlockError {
     }
 }
 
-/// Samples as a block, its header first. The same samples give the same bytes.
+/// Encodes samples as a block with its header first. Equal samples give equal bytes.
 pub(super) fn encode(samples: &[Stored]) -> Result<(Header, Vec<u8>), BlockError> {
     let mut packed = Packed::default();
     samples
@@ -208,7 +208,7 @@ pub(super) fn encode(samples: &[Stored]) -> Result<(Header, Vec<u8>), BlockError
     Ok((header, block))
 }
 
-/// Checks what follows a header, and gives the indices of its samples.
+/// Checks the payload after a header and returns the indices of its samples.
 pub(super) fn indices(header: &Header, payload: &[u8]) -> Result<Vec<usize>, BlockError> {
     let found = crc32fast::hash(payload);
     if found != header.crc {

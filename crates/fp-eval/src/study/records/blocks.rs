@@ -1,4 +1,4 @@
-//! The blocks of a run's records: which there are, and reading one.
+//! The blocks of a run's records: finding and reading them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -8,30 +8,30 @@ use super::BLOCKS_FILE;
 use super::block::{self, BlockError, HEADER, Header, Stored};
 use crate::study::error::StudyError;
 
-/// A whole block, and where it is.
+/// A complete block and its location.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockAt {
-    /// Counted from 1.
+    /// Number of the block, counted from 1.
     pub(super) number: usize,
     pub(super) offset: u64,
-    /// Samples of the blocks before it.
+    /// Number of samples in earlier blocks.
     pub(super) before: usize,
     pub(super) header: Header,
 }
 
 impl BlockAt {
-    /// Where the next block begins.
+    /// Offset of the next block.
     pub(super) fn end(&self) -> u64 {
         self.offset + (HEADER + self.header.payload()) as u64
     }
 
-    /// Samples up to the block's end.
+    /// Number of samples up to the end of the block.
     pub(super) fn samples(&self) -> usize {
         self.before + self.header.num_samples
     }
 }
 
-/// The blocks of a run; what follows the last whole one was torn off and is left out.
+/// The blocks of a run; a torn block at the end is omitted.
 #[derive(Debug)]
 pub(super) struct Blocks {
     pub(super) path: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Reads the headers of a run's blocks; a run that has none yet has no file.
+    /// Reads the headers of a run's blocks; before the first block there is no file.
     pub(super) fn read(folder: &Path) -> Result<Blocks, StudyError> {
         match Blocks::scan(folder)? {
             (blocks, None) => Ok(blocks),
@@ -47,8 +47,8 @@ impl Blocks {
         }
     }
 
-    /// As [`Blocks::read`], up to a header that is damaged, if there is one, and what is wrong
-    /// with it.
+    /// Like [`Blocks::read`], but stops at a damaged header, if there is one, and returns its
+    /// error.
     pub(super) fn scan(folder: &Path) -> Result<(Blocks, Option<StudyError>), StudyError> {
         let mut blocks = Blocks {
             path: folder.join(BLOCKS_FILE),
@@ -80,7 +80,7 @@ impl Blocks {
         Ok((blocks, None))
     }
 
-    /// Bytes of whole blocks.
+    /// Bytes of all complete blocks.
     pub(super) fn len(&self) -> u64 {
         self.list.last().map_or(0, BlockAt::end)
     }
@@ -89,7 +89,7 @@ impl Blocks {
         self.list.last().map_or(0, BlockAt::samples)
     }
 
-    /// What follows the header of a block.
+    /// The payload after a block's header.
     pub(super) fn payload(&self, block: &BlockAt) -> Result<Vec<u8>, StudyError> {
         let mut payload = vec![0; block.header.payload()];
         let mut read = || {
@@ -111,7 +111,7 @@ impl Blocks {
         block::decode(&at.header, &self.payload(at)?).map_err(|e| self.error(at.number, e))
     }
 
-    /// What is wrong with a block, counted from 1.
+    /// The error of a block, whose number is counted from 1.
     pub(super) fn error(&self, number: usize, source: BlockError) -> StudyError {
         let offset = match number.checked_sub(2) {
             None => 0,
@@ -126,7 +126,7 @@ impl Blocks {
     }
 }
 
-/// A file and its length; none where there is none.
+/// A file and its length; `None` if it doesn't exist.
 pub(super) fn open(path: &Path) -> Result<Option<(File, u64)>, StudyError> {
     let opened = fp_scoring::open_file(path).and_then(|file| {
         let len = file.metadata()?.len();
@@ -139,7 +139,7 @@ pub(super) fn open(path: &Path) -> Result<Option<(File, u64)>, StudyError> {
     }
 }
 
-/// The header at `offset` of a file of `len` bytes; none where the file ends inside it.
+/// The header at `offset` of a file of `len` bytes; `None` if the file ends inside it.
 pub(super) fn read_header(
     file: &mut File,
     path: &Path,

@@ -1,4 +1,4 @@
-//! How many samples a run has recorded, counted cheaply and exactly while it is in progress.
+//! Counting a run's recorded samples, cheaply and exactly even while the run is in progress.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use crate::study::error::StudyError;
 use crate::study::line::index_of;
 use crate::study::lines::Lines;
 
-/// How far the records of a run were counted.
+/// State of counting a run's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub lines: u64,
-    /// Where the last whole block begins in [`BLOCKS_FILE`].
+    /// Offset of the last complete block in [`BLOCKS_FILE`].
     pub bytes: u64,
-    /// Samples of the blocks before that one.
+    /// Number of samples in blocks before that one.
     #[serde(default)]
     pub before: u64,
 }
 
-/// Counts the records of a run, on from where they were counted `before`. Only the headers of
-/// blocks are read. A run that has none yet has 0.
+/// Counts the records of a run, continuing from the state `before`. Only the headers of blocks are
+/// read. A run without records has 0.
 ///
 /// # Errors
 /// A file that can't be read.
@@ -35,12 +35,12 @@ pub fn count_records(folder: &Path, before: Counted) -> Result<Counted, StudyErr
         let (first, lines) = count_lines(folder)?;
         look += 1;
         let len = open(&path)?.map_or(0, |(_, len)| len);
-        // Samples that left the lines in between are in a block that was not counted.
+        // Samples that left the lines in the meantime are in a block that wasn't counted.
         if len != blocks.len && look < MOST_LOOKS {
             continue;
         }
-        // Lines that are in blocks too begin with the first sample of a block: the last one, or
-        // the first one of a run that was all lines.
+        // Lines that are also in blocks begin with the first sample of a block: the last block, or
+        // the first one for a run recorded in lines only.
         let same = first.and_then(|first| blocks.firsts.iter().rev().find(|it| it.0 == first));
         let all = match same {
             None => blocks.samples + lines,
@@ -57,9 +57,9 @@ pub fn count_records(folder: &Path, before: Counted) -> Result<Counted, StudyErr
 struct CountedBlocks {
     counted: Counted,
     samples: u64,
-    /// Of the file when it was opened.
+    /// Length of the file when it was opened.
     len: u64,
-    /// First samples of blocks that were looked at, and how many samples are before each.
+    /// First samples of the blocks that were read, with the number of samples before each.
     firsts: Vec<(usize, u64)>,
 }
 
@@ -74,7 +74,7 @@ fn count_blocks(path: &Path, before: Counted) -> Result<CountedBlocks, StudyErro
     if let Some(Ok(header)) = &first {
         found.firsts.push((header.first, 0));
     }
-    // A file that has become another one is counted anew.
+    // If the file has been replaced, counting starts anew.
     let start = match is_block(read_header(&mut file, path, before.bytes, len)?) {
         true => before,
         false => Counted::default(),
@@ -99,7 +99,7 @@ fn count_blocks(path: &Path, before: Counted) -> Result<CountedBlocks, StudyErro
     Ok(found)
 }
 
-/// The index of the first line's sample, and how many whole lines there are.
+/// The index of the first line's sample, and the number of complete lines.
 fn count_lines(folder: &Path) -> Result<(Option<usize>, u64), StudyError> {
     let path = folder.join(RECORDS_FILE);
     let Some((file, _)) = open(&path)? else {

@@ -1,4 +1,4 @@
-//! The records of a run in progress: new ones are appended, whatever kills the program.
+//! The records of a run in progress, appended so that killing the program at any time is safe.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -13,24 +13,24 @@ use crate::study::files::{open_growing, write_whole};
 use crate::study::line::{content, framed, index_of};
 use crate::study::lines::Lines;
 
-/// Records that are open for writing by this program alone.
+/// Records that are open for exclusive writing.
 #[derive(Debug)]
 pub(crate) struct GrowingRecords {
     blocks: Blocks,
     blocks_file: File,
     tail_path: PathBuf,
     tail: File,
-    /// Samples that are in no block.
+    /// Samples that aren't in a block yet.
     pending: Vec<Stored>,
-    /// How many of those are whole lines of the tail, and their bytes.
+    /// How many of those are complete lines of the tail, and their bytes.
     in_tail: usize,
     tail_len: u64,
 }
 
 impl GrowingRecords {
-    /// Opens the records of a run, new ones too. `order` are the samples of the run in the
-    /// order of recording. What was torn off is cut off; lines that fill blocks become blocks,
-    /// which all lines of runs of the earlier format do.
+    /// Opens the records of a run, which may be new. `order` lists the run's samples in the order
+    /// of recording. Torn lines and blocks are cut off; lines that fill blocks are converted to
+    /// blocks, which covers all lines of runs in the earlier format.
     pub(crate) fn open(folder: &Path, order: &[usize]) -> Result<GrowingRecords, StudyError> {
         let blocks_file = open_growing(&folder.join(BLOCKS_FILE))?;
         let tail_path = folder.join(RECORDS_FILE);
@@ -49,7 +49,7 @@ impl GrowingRecords {
             Some((*at, error))
         });
         if let Some((at, error)) = wrong {
-            // A block is taken out of the lines when it is on the disk, not before.
+            // A block's lines are removed only after the block is on disk.
             if at.number < blocks.list.len() || !is_begin_of_tail(at.before) {
                 return Err(error);
             }
@@ -69,13 +69,12 @@ impl GrowingRecords {
         Ok(records)
     }
 
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub(crate) fn num_samples(&self) -> usize {
         self.blocks.num_samples() + self.pending.len()
     }
 
-    /// Appends samples. Where that fails, some of them may be recorded: the first ones, each
-    /// whole.
+    /// Appends samples. If that fails, some of them may be recorded: the first ones, each complete.
     pub(crate) fn append(&mut self, samples: Vec<Stored>) -> Result<(), StudyError> {
         for sample in samples {
             self.pending.push(sample);
@@ -86,7 +85,7 @@ impl GrowingRecords {
         let fresh = &self.pending[self.in_tail..];
         let lines: Vec<u8> = fresh.iter().flat_map(|it| framed(&it.content)).collect();
         if let Err(error) = self.tail.write_all(&lines) {
-            // What can't be cut off now is a torn line, and is dropped on going on.
+            // If truncating fails now, the rest is a torn line, which is dropped on resuming.
             let _ = self.tail.set_len(self.tail_len);
             self.pending.truncate(self.in_tail);
             return Err(StudyError::io("write", &self.tail_path)(error));
@@ -96,14 +95,14 @@ impl GrowingRecords {
         Ok(())
     }
 
-    /// Waits until everything is on the disk.
+    /// Waits until everything is on disk.
     pub(crate) fn sync(&mut self) -> Result<(), StudyError> {
         self.tail
             .sync_data()
             .map_err(StudyError::io("write", &self.tail_path))
     }
 
-    /// Makes the last block of a run that is complete, so that no lines are left.
+    /// Writes the last block of a complete run, so that no lines are left.
     pub(crate) fn finish(&mut self) -> Result<(), StudyError> {
         if !self.pending.is_empty() {
             self.write_block()?;
@@ -116,7 +115,7 @@ impl GrowingRecords {
         }
     }
 
-    /// Makes a block of what is in none, forces it to the disk, and empties the lines.
+    /// Writes the pending samples as a block, forces it to disk, and empties the lines.
     fn write_block(&mut self) -> Result<(), StudyError> {
         let written = self.add_block().and_then(|()| {
             let synced = self.blocks_file.sync_data();
@@ -130,12 +129,12 @@ impl GrowingRecords {
         self.empty_tail()
     }
 
-    /// Appends a block of what is in none.
+    /// Appends the pending samples as a block.
     fn add_block(&mut self) -> Result<(), StudyError> {
         let number = self.blocks.list.len() + 1;
         let (header, block) = encode(&self.pending).map_err(|e| self.blocks.error(number, e))?;
         if let Err(error) = self.blocks_file.write_all(&block) {
-            // What can't be cut off now is a torn block, and is dropped on going on.
+            // If truncating fails now, the rest is a torn block, which is dropped on resuming.
             let _ = self.blocks_file.set_len(self.blocks.len());
             return Err(StudyError::io("write", &self.blocks.path)(error));
         }
@@ -168,7 +167,7 @@ impl GrowingRecords {
         Ok(())
     }
 
-    /// Takes up the lines of the tail, the first of which is of the sample `first`.
+    /// Reads the lines of the tail, the first of which is of the sample `first`.
     fn take_lines(&mut self, first: Option<usize>, order: &[usize]) -> Result<(), StudyError> {
         let in_blocks = self.blocks.num_samples();
         let mut place = in_blocks;
@@ -205,7 +204,7 @@ impl GrowingRecords {
             let content = content(line.content).map_err(at)?.to_vec();
             self.pending.push(Stored { index, content });
             if is_full(&self.pending) {
-                // The lines stay until all of them were read.
+                // The lines stay in the file until all of them have been read.
                 is_as_it_was = false;
                 self.add_block()?;
                 self.pending.clear();
@@ -228,7 +227,7 @@ impl GrowingRecords {
         Ok(())
     }
 
-    /// Leaves only those lines in the tail that are in no block.
+    /// Rewrites the tail with only those lines that are in no block.
     fn rewrite_tail(&mut self) -> Result<(), StudyError> {
         self.blocks_file
             .sync_data()
@@ -245,14 +244,14 @@ impl GrowingRecords {
     }
 }
 
-/// The sample of the first line; none without a whole line, or where it is damaged.
+/// The sample of the first line; `None` without a complete line, or if it is damaged.
 fn first_of(path: &Path, file: &File) -> Result<Option<usize>, StudyError> {
     let mut lines = Lines::new(file);
     let line = lines.next().map_err(StudyError::io("read", path))?;
     Ok(line.and_then(|line| index_of(line.content).ok()))
 }
 
-/// Holds the samples of a block against the order of the run.
+/// Checks the samples of a block against the order of the run.
 fn check_order(blocks: &Blocks, at: &BlockAt, order: &[usize]) -> Result<(), StudyError> {
     let indices = blocks.indices(at)?;
     for (place, &index) in indices.iter().enumerate() {

@@ -1,14 +1,14 @@
 //! The records of a run, one per sample, in the order of running.
 //!
-//! Whole blocks of [`SAMPLES`] samples stand in [`BLOCKS_FILE`], compressed and checksummed; the
-//! samples since the last block in [`RECORDS_FILE`], a checksummed line each. When these fill a
-//! block it is written and forced to the disk, and only then are they taken out of the lines: a
-//! program that is killed in between leaves them in both, which readers recognise. At the run's
-//! end the rest becomes the last block, and there are no lines left. So the bytes depend on the
-//! samples alone, however often the run was interrupted, or in how many shards it was run.
+//! Full blocks of [`SAMPLES`] samples are in [`BLOCKS_FILE`], compressed and checksummed; the
+//! samples since the last block are in [`RECORDS_FILE`], a checksummed line each. When these fill a
+//! block, the block is written and forced to disk, and only then are the lines removed: if the
+//! program is killed in between, they are in both files, which readers recognise. At the run's end
+//! the rest becomes the last block, and no lines are left. So the bytes depend only on the samples,
+//! not on interruptions or on the number of shards.
 //!
-//! Everything that reads records goes through [`Records`]. Lines alone, without a block, are
-//! read too: that is how runs of the format before this one are.
+//! All reading of records goes through [`Records`]. Lines without any block are read too: runs of
+//! the earlier format consist of them.
 
 mod block;
 mod blocks;
@@ -43,19 +43,19 @@ use super::record::SampleRecord;
 use super::spec::RunSpec;
 use super::valid::check_record;
 
-/// Blocks of samples.
+/// Name of the file with blocks of samples.
 pub const BLOCKS_FILE: &str = "records.blocks";
 
-/// One line per sample that is in no block.
+/// Name of the file with one line for each sample that is in no block.
 pub const RECORDS_FILE: &str = "records.jsonl";
 
-/// Parts that are decoded at once.
+/// Number of parts that are decoded at one time.
 const AT_ONCE: usize = 8;
 
-/// How often a file that grows meanwhile is looked at again.
+/// How many times to reread files that grow in the meantime.
 const MOST_LOOKS: usize = 100;
 
-/// The records of a run's folder, as far as they were when it was opened.
+/// The records of a run's folder at the time it was opened.
 #[derive(Debug)]
 pub struct Records {
     blocks: Blocks,
@@ -63,10 +63,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Finds the records of a run. A last line or block that was torn off is left out.
+    /// Finds the records of a run. A torn last line or block is omitted.
     ///
     /// # Errors
-    /// A file that can't be read, a damaged header of a block.
+    /// A file that can't be read, or a damaged block header.
     pub fn open(folder: &Path) -> Result<Records, StudyError> {
         let path = folder.join(BLOCKS_FILE);
         let len = || Ok::<_, StudyError>(blocks::open(&path)?.map_or(0, |(_, len)| len));
@@ -76,24 +76,25 @@ impl Records {
             let blocks = Blocks::read(folder)?;
             let tail = Tail::read(folder, &blocks)?;
             look += 1;
-            // Samples that left the lines in between are in a block that was not seen.
+            // Samples that left the lines in the meantime are in a block that wasn't read.
             if len()? == before || look == MOST_LOOKS {
                 return Ok(Records { blocks, tail });
             }
         }
     }
 
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     pub fn num_samples(&self) -> usize {
         self.blocks.num_samples() + self.tail.num_samples()
     }
 
-    /// Parts that are read one by one: blocks, then as many lines as a block has samples.
+    /// Number of parts that can be read separately: blocks, then groups of as many lines as a block
+    /// has samples.
     pub fn num_parts(&self) -> usize {
         self.blocks.list.len() + self.tail.num_samples().div_ceil(SAMPLES)
     }
 
-    /// The samples of a part, as they are stored.
+    /// The stored samples of a part.
     pub(crate) fn stored(&self, part: usize) -> Result<Vec<Stored>, StudyError> {
         match self.blocks.list.get(part) {
             Some(block) => self.blocks.samples(block),
@@ -107,7 +108,7 @@ impl Records {
     /// The records of a part, counted from 0.
     ///
     /// # Errors
-    /// A part that is damaged, or holds a record that can't be of this run.
+    /// A part that is damaged, or contains a record that can't belong to this run.
     pub fn part(&self, spec: &RunSpec, part: usize) -> Result<Vec<SampleRecord>, StudyError> {
         let stored = self.stored(part)?.into_iter().enumerate();
         let records = stored.map(|(place, stored)| {
@@ -116,7 +117,7 @@ impl Records {
         records.collect()
     }
 
-    /// What is wrong with a record, by its part and its place there.
+    /// The error of a record, by its part and its place there.
     fn error(&self, part: usize, place: usize, source: LineError) -> StudyError {
         match self.blocks.list.get(part) {
             Some(block) => {
@@ -131,17 +132,17 @@ impl Records {
         }
     }
 
-    /// Bytes of a sample's JSON, on average.
+    /// Mean number of bytes of a sample's JSON.
     fn mean_bytes(&self) -> usize {
         let blocks = self.blocks.list.iter().map(|at| at.header.content_bytes());
         let bytes = blocks.sum::<usize>() + self.tail.num_bytes();
         bytes / self.num_samples().max(1)
     }
 
-    /// The records by the index of their samples, a few at once.
+    /// The records in the order of their samples' indices, a few at a time.
     ///
     /// # Errors
-    /// A part that is damaged.
+    /// A damaged part.
     pub fn by_index<'a>(&'a self, spec: &'a RunSpec) -> Result<Ordered<'a>, StudyError> {
         let mut places = self.places()?;
         places.sort_unstable();
@@ -149,11 +150,11 @@ impl Records {
         Ok(Ordered::new(self, spec, places))
     }
 
-    /// The records of some samples, by their indices and in this order. Those that aren't
-    /// recorded are left out.
+    /// The records of the given samples, in the order of the given indices. Samples that aren't
+    /// recorded are omitted.
     ///
     /// # Errors
-    /// A part that is damaged.
+    /// A damaged part.
     pub fn in_order<'a>(
         &'a self,
         spec: &'a RunSpec,
@@ -166,7 +167,7 @@ impl Records {
         Ok(Ordered::new(self, spec, places.collect()))
     }
 
-    /// Where each sample is, by its index, in the order of running.
+    /// The index and location of each sample, in the order of running.
     fn places(&self) -> Result<Vec<(usize, RecordPosition)>, StudyError> {
         let parts = self.indices()?.into_iter().enumerate();
         let places = parts.flat_map(|(part, indices)| {
@@ -176,10 +177,10 @@ impl Records {
         Ok(places.collect())
     }
 
-    /// The indices of each part's samples; of blocks without decompressing them.
+    /// The indices of each part's samples; blocks are not decompressed for this.
     ///
     /// # Errors
-    /// A part that is damaged.
+    /// A damaged part.
     pub fn indices(&self) -> Result<Vec<Vec<usize>>, StudyError> {
         let parts = (0..self.num_parts()).into_par_iter().map(|part| {
             Ok(match self.blocks.list.get(part) {
@@ -193,11 +194,10 @@ impl Records {
         parts.collect()
     }
 
-    /// Gives the records to `visit` in their order, a few parts at once, decoded on all
-    /// threads.
+    /// Passes the records to `visit` in order, decoding a few parts at a time on all threads.
     ///
     /// # Errors
-    /// As [`Records::part`]; whatever `visit` refuses.
+    /// Those of [`Records::part`], and errors of `visit`.
     pub fn stream<E: From<StudyError>>(
         &self,
         spec: &RunSpec,
@@ -212,11 +212,11 @@ impl Records {
         Ok(())
     }
 
-    /// Gives every record as a line of JSON with its checksum to `visit`, a few at once, each
-    /// with its end.
+    /// Passes every record to `visit` as a checksummed line of JSON including its line end, a few
+    /// at a time.
     ///
     /// # Errors
-    /// As [`Records::part`]; whatever `visit` refuses.
+    /// Those of [`Records::part`], and errors of `visit`.
     pub fn lines<E: From<StudyError>>(
         &self,
         mut visit: impl FnMut(&[u8]) -> Result<(), E>,
@@ -238,7 +238,7 @@ impl Records {
     }
 }
 
-/// The record of a stored sample, held against its run.
+/// Parses a stored sample's record and checks it against its run.
 fn record_of(spec: &RunSpec, stored: &Stored) -> Result<SampleRecord, LineError> {
     let record: SampleRecord = serde_json::from_slice(&stored.content)?;
     check_record(spec, &record).map_err(|reason| LineError::Value { reason })?;

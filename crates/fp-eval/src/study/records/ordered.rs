@@ -1,9 +1,9 @@
-//! Records in another order than that of running, such as by index, a few at once.
+//! Records in another order than that of running, such as by index, a few at a time.
 //!
-//! Questions on one image are recorded together, however far apart they stand in the data, so
-//! the records of samples that follow each other may be in any block. So many samples are
-//! looked for at once that each block is decompressed a few times at most: their JSON is held,
-//! and decoded when it is their turn.
+//! Questions on one image are recorded together even if they are far apart in the dataset, so the
+//! records of consecutive samples may be in any blocks. To decompress each block only a few times,
+//! many samples are fetched at once: their JSON is held in memory and decoded when it is their
+//! turn.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,28 +15,28 @@ use crate::study::error::StudyError;
 use crate::study::record::SampleRecord;
 use crate::study::spec::RunSpec;
 
-/// Bytes of JSON that are held of samples that are recorded in the order asked for.
+/// Bytes of JSON to hold if samples are requested in the order of recording.
 const IN_ORDER: usize = 32 << 20;
-/// The same of samples that are not.
+/// Bytes of JSON to hold for any other order.
 const OUT_OF_ORDER: usize = 256 << 20;
-/// Records that are decoded at once.
+/// Number of records that are decoded at one time.
 const AT_ONCE: usize = 8 * SAMPLES;
 
-/// Where a record is.
+/// Location of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RecordPosition {
     pub(super) part: usize,
     pub(super) place: usize,
 }
 
-/// Records of a run in an order of one's own.
+/// Records of a run in a given order.
 #[derive(Debug)]
 pub struct Ordered<'a> {
     records: &'a Records,
     spec: &'a RunSpec,
-    /// All that are asked for, in order.
+    /// Locations of all requested records, in order.
     places: Vec<RecordPosition>,
-    /// How many of those were found.
+    /// Number of those that have been fetched.
     next: usize,
     held: VecDeque<(RecordPosition, Stored)>,
     most_held: usize,
@@ -63,10 +63,10 @@ impl<'a> Ordered<'a> {
         }
     }
 
-    /// The next records, as many as are decoded at once; none at the end.
+    /// The next records, as many as are decoded at one time; empty at the end.
     ///
     /// # Errors
-    /// Parts that are damaged, records that can't be of this run.
+    /// Damaged parts, or records that can't belong to this run.
     pub fn next_records(&mut self) -> Result<Vec<SampleRecord>, StudyError> {
         if self.held.len() < AT_ONCE {
             self.look_further()?;

@@ -1,12 +1,13 @@
-//! The JSON of samples as two streams of bytes that compress well: text, and the ascending
-//! lists of numbers in it.
+//! The JSON of samples as two byte streams that compress well: text, and the ascending lists of
+//! numbers in it.
 //!
-//! Kept tokens and heads are ascending lists, and most of a record. In the text a list of
-//! three numbers or more is the byte [`LIST`]; the lists' own stream has its length, its first
-//! number and the distance of each further one less 1, each as LEB128. A `kept_hash` that
-//! follows from the last list before it ([`fp_scoring::KeptTokens::hash64`]) is the byte
-//! [`HASH`]. JSON holds no control characters; whatever else holds one of the first three has
-//! [`ESCAPE`] before it. Each sample ends with a line's end.
+//! Kept tokens and heads are ascending lists and make up most of a record. In the text, a list of
+//! three numbers or more is replaced by the byte [`LIST`]; the stream of lists has its length, its
+//! first number, and for each further one its difference to the previous one minus 1, all as
+//! LEB128. A `kept_hash` that equals the hash of the last list before it
+//! ([`fp_scoring::KeptTokens::hash64`]) is replaced by the byte [`HASH`]. JSON contains no control
+//! characters; if one of the first three occurs otherwise, [`ESCAPE`] precedes it. Each sample ends
+//! with a line end.
 
 use fp_scoring::hash::fnv1a;
 
@@ -16,12 +17,12 @@ const HASH: u8 = 2;
 
 const HASH_BEGIN: &[u8] = b"\"kept_hash\":\"";
 const HASH_DIGITS: usize = 16;
-/// Shorter lists stay text.
+/// Shorter lists stay in the text.
 const FEWEST: usize = 3;
-/// Numbers of more digits stay text.
+/// Lists with numbers of more digits stay in the text.
 const MOST_DIGITS: usize = 9;
 
-/// Samples as text and lists.
+/// Samples as streams of text and lists.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Packed {
     pub(super) text: Vec<u8>,
@@ -29,7 +30,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Adds the JSON of a sample, which has no line's end in it.
+    /// Adds the JSON of a sample, which must not contain a line end.
     pub(super) fn add(&mut self, content: &[u8]) {
         let mut list = Vec::new();
         let mut last = hash_of(&[]);
@@ -67,7 +68,7 @@ impl Packed {
     }
 }
 
-/// The samples that were added, each with a line's end, `len` bytes of them.
+/// Restores the added samples, each with a line end; `len` bytes in total.
 pub(super) fn unpack(text: &[u8], lists: &[u8], len: usize) -> Result<Vec<u8>, &'static str> {
     let mut content = Vec::with_capacity(len);
     let mut lists = lists.iter();
@@ -101,8 +102,8 @@ pub(super) fn unpack(text: &[u8], lists: &[u8], len: usize) -> Result<Vec<u8>, &
     }
 }
 
-/// The numbers of the list that `text` begins with, and its length in bytes; none unless they
-/// are ascending whole numbers as JSON writes them.
+/// Parses the list at the start of `text` and returns its length in bytes; `None` unless it
+/// consists of ascending whole numbers in JSON's notation.
 fn ascending(text: &[u8], list: &mut Vec<u32>) -> Option<usize> {
     list.clear();
     let mut at = 1;

@@ -1,5 +1,5 @@
-//! The samples behind the last block: checksummed lines. A run of the format before blocks
-//! has all of its samples there.
+//! The samples after the last block: checksummed lines. In runs of the earlier format, which has no
+//! blocks, all samples are there.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::study::error::StudyError;
 use crate::study::line::{self, index_of};
 use crate::study::lines::Lines;
 
-/// Where a whole line is.
+/// Location of a complete line.
 #[derive(Debug, Clone, Copy)]
 struct LineAt {
     offset: u64,
-    /// Bytes without its end.
+    /// Bytes without the line end.
     len: usize,
 }
 
@@ -24,14 +24,15 @@ struct LineAt {
 pub(super) struct Tail {
     path: PathBuf,
     lines: Vec<LineAt>,
-    /// Lines at the begin that are in blocks too.
+    /// Number of leading lines that are also in blocks.
     in_blocks: usize,
-    /// Of a few lines what they hold: another program may write a block of them meanwhile.
+    /// Content of the lines, if they are few: another program may convert them to a block in the
+    /// meantime.
     held: Option<Vec<u8>>,
 }
 
 impl Tail {
-    /// Finds the lines behind `blocks`. A last line that was torn off is left out.
+    /// Finds the lines after `blocks`. A torn last line is omitted.
     pub(super) fn read(folder: &Path, blocks: &Blocks) -> Result<Tail, StudyError> {
         let mut tail = Tail {
             path: folder.join(RECORDS_FILE),
@@ -50,7 +51,7 @@ impl Tail {
             let line = reader.next().map_err(StudyError::io("read", &tail.path))?;
             let Some(line) = line else { break };
             if first.is_none() {
-                // Damaged lines are an error where they are read.
+                // Damaged lines are reported when they are read.
                 first = Some(index_of(line.content).ok());
             }
             tail.lines.push(LineAt {
@@ -72,7 +73,7 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Lines that are in no block.
+    /// Number of lines that are in no block.
     pub(super) fn num_samples(&self) -> usize {
         self.lines.len() - self.in_blocks
     }
@@ -82,7 +83,7 @@ impl Tail {
         self.lines[self.in_blocks..].iter().map(|at| at.len).sum()
     }
 
-    /// The samples of lines that are in no block, from `first` on, at most so many.
+    /// At most `most` samples of lines that are in no block, from `first` on.
     pub(super) fn samples(&self, first: usize, most: usize) -> Result<Vec<Stored>, StudyError> {
         let number = self.in_blocks + first;
         let lines = &self.lines[number..self.lines.len().min(number + most)];
@@ -120,7 +121,7 @@ impl Tail {
         Ok(bytes)
     }
 
-    /// What is wrong with a sample, by its place among those that are in no block.
+    /// The error of a sample, by its place among those that are in no block.
     pub(super) fn error(&self, place: usize, source: line::LineError) -> StudyError {
         StudyError::Line {
             path: self.path.clone(),
@@ -130,9 +131,9 @@ impl Tail {
     }
 }
 
-/// How many lines of a tail are in blocks too, by the index of its first sample. A block is
-/// written before its samples leave the tail, so a tail begins behind the last block, or with
-/// the same sample as some block.
+/// Number of a tail's lines that are also in blocks, given the index of its first sample. A block
+/// is written before its samples are removed from the tail, so a tail begins after the last block,
+/// or with the same sample as some block.
 pub(super) fn lines_in_blocks(blocks: &Blocks, first: usize) -> usize {
     let same = blocks.list.iter().rev().find(|at| at.header.first == first);
     same.map_or(0, |at| blocks.num_samples() - at.before)

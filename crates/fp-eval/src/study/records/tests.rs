@@ -1,4 +1,4 @@
-//! Records that are cut, damaged and resumed.
+//! Records that are truncated, damaged and resumed.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::block::HEADER;
 use super::*;
 use crate::study::files::write_whole;
 
-/// A sample in the form in which records are stored, which is not read here.
+/// A sample in its stored form; its record isn't parsed in these tests.
 fn stored(index: usize) -> Stored {
     let kept: Vec<String> = (0..20).map(|at| (3 * at + index % 7).to_string()).collect();
     let content = format!(
@@ -21,7 +21,7 @@ fn stored(index: usize) -> Stored {
     }
 }
 
-/// The order of a run on images with questions that are far apart.
+/// The order of running for images whose questions are far apart in the dataset.
 fn order(len: usize) -> Vec<usize> {
     (0..len)
         .map(|at| at / 2 + (at % 2) * len.div_ceil(2))
@@ -32,7 +32,7 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     fs::read(folder.join(name)).unwrap_or_default()
 }
 
-/// Records the samples of `order` that are missing, a few at once, and closes the records.
+/// Records the missing samples of `order`, a few at a time, and closes the records.
 fn resume(folder: &Path, order: &[usize], at_once: usize) -> usize {
     let mut records = GrowingRecords::open(folder, order).unwrap();
     let done = records.num_samples();
@@ -63,7 +63,7 @@ fn expected_lines(order: &[usize]) -> Vec<u8> {
     lines.collect()
 }
 
-/// A run of so many samples without shards; its blocks.
+/// The blocks of a run of `len` samples without shards.
 fn whole(folder: &Path, len: usize) -> Vec<u8> {
     assert_eq!(resume(folder, &order(len), 1), 0);
     assert!(!folder.join(RECORDS_FILE).exists());
@@ -88,7 +88,7 @@ fn the_same_bytes_whatever_is_recorded_at_once() {
         resume(folder.path(), &order(len), at_once);
         assert!(read(folder.path(), BLOCKS_FILE) == blocks, "{at_once}");
     }
-    // As a merged run is written.
+    // Written as for a merged run.
     let folder = tempfile::tempdir().unwrap();
     let mut writer = RecordsWriter::create(folder.path()).unwrap();
     for index in order(len) {
@@ -96,7 +96,7 @@ fn the_same_bytes_whatever_is_recorded_at_once() {
     }
     writer.finish().unwrap();
     assert!(read(folder.path(), BLOCKS_FILE) == blocks);
-    // A run that is complete is as it was when it is resumed.
+    // Resuming a complete run doesn't change it.
     assert_eq!(resume(temporary.path(), &order(len), 1), len);
     assert!(read(temporary.path(), BLOCKS_FILE) == blocks);
     assert!(!temporary.path().join(RECORDS_FILE).exists());
@@ -117,7 +117,7 @@ fn blocks_cut_at_every_byte_are_gone_on_with() {
             Records::open(folder.path()).unwrap().num_samples(),
             recorded
         );
-        // Every byte of what is small; some of the rest.
+        // Cut at every byte of the small parts, and at some bytes of the rest.
         if cut % 7 == 0 || cut < HEADER + 9 || cut >= first {
             assert_eq!(resume(folder.path(), &order(len), len), recorded, "{cut}");
             assert!(read(folder.path(), BLOCKS_FILE) == blocks, "{cut}");
@@ -131,7 +131,7 @@ fn lines_cut_at_every_byte_are_gone_on_with() {
     let temporary = tempfile::tempdir().unwrap();
     let blocks = whole(temporary.path(), len);
     let folder = temporary.path();
-    // As a program leaves them that is killed before the last sample.
+    // As left by a program that is killed before the last sample.
     fs::remove_file(folder.join(BLOCKS_FILE)).unwrap();
     let mut records = GrowingRecords::open(folder, &order(len)).unwrap();
     let samples = order(len - 1).len();
@@ -162,8 +162,8 @@ fn lines_cut_at_every_byte_are_gone_on_with() {
     }
 }
 
-/// A block is written before its samples leave the lines: a program may be killed in between,
-/// and while the block is written.
+/// A block is written before its samples are removed from the lines: a program may be killed in
+/// between, or while the block is being written.
 #[test]
 fn samples_in_a_block_and_in_lines_are_there_once() {
     let len = 2 * SAMPLES;
@@ -185,7 +185,7 @@ fn samples_in_a_block_and_in_lines_are_there_once() {
         assert_eq!(resume(folder, &order(len), 1), recorded, "{cut}");
         assert!(read(folder, BLOCKS_FILE) == blocks, "{cut}");
     }
-    // Where the disk lost what was written last, the lines still have it.
+    // If the disk lost the most recent writes, the lines still have the samples.
     let mut zeros = blocks.clone();
     zeros[second + 60..].fill(0);
     let mut no_header = blocks.clone();
@@ -233,10 +233,10 @@ fn a_flipped_byte_is_an_error_that_names_block_and_file() {
                 "{at}: {said}"
             );
         }
-        // Nothing was changed by the attempt.
+        // The attempt changed nothing.
         assert!(self::read(folder, BLOCKS_FILE) == damaged);
         fs::remove_file(folder.join(RECORDS_FILE)).unwrap();
-        // What it advises to.
+        // Truncating as the error advises.
         let offset = list[block - 1].offset as usize;
         fs::write(folder.join(BLOCKS_FILE), &damaged[..offset]).unwrap();
         assert_eq!(resume(folder, &order(len), 9), list[block - 1].before);
@@ -279,7 +279,7 @@ fn samples_of_another_order_are_refused() {
     );
     let said = refused(&order(len)[..SAMPLES + 3]);
     assert!(said.contains("expected the end"), "{said}");
-    // Lines that leave a hole.
+    // Lines that leave a gap.
     fs::write(
         temporary.path().join(RECORDS_FILE),
         framed(&stored(order(len + 8)[len + 2]).content),
@@ -291,7 +291,7 @@ fn samples_of_another_order_are_refused() {
     );
 }
 
-/// All of a run of the earlier format is lines.
+/// A run of the earlier format consists of lines only.
 #[test]
 fn lines_of_the_earlier_format_are_read_and_become_blocks() {
     for len in [5, SAMPLES, 3 * SAMPLES + 5] {
@@ -311,7 +311,7 @@ fn lines_of_the_earlier_format_are_read_and_become_blocks() {
                 read(folder.path(), BLOCKS_FILE) == blocks,
                 "{len} {recorded}"
             );
-            // Killed after some blocks were made, before the lines were taken out.
+            // Killed after some blocks were written, before the lines were removed.
             for cut in (0..blocks.len()).step_by(101) {
                 fs::write(folder.path().join(BLOCKS_FILE), &blocks[..cut]).unwrap();
                 write_whole(&folder.path().join(RECORDS_FILE), &old).unwrap();
@@ -338,7 +338,7 @@ fn counting_goes_on_where_it_was() {
     }
     records.finish().unwrap();
     assert_eq!(count_records(folder, counted).unwrap().lines, len as u64);
-    // A state that was kept of lines, and a file that has become another one.
+    // A state from counting lines, and a file that has been replaced.
     let before = Counted {
         lines: 9,
         bytes: 700,
@@ -369,7 +369,7 @@ fn counts_are_exact_while_another_thread_writes() {
             let before = recorded.load(SeqCst);
             counted = count_records(folder, counted).unwrap();
             let read = Records::open(folder).unwrap().num_samples();
-            // One may be written and not yet counted by the writer.
+            // One sample may be written but not yet counted by the writer.
             let after = recorded.load(SeqCst) + 1;
             for found in [counted.lines as usize, read] {
                 assert!(

@@ -1,4 +1,4 @@
-//! Records that are written at one go: of runs that are merged or made.
+//! Writing the records of a whole run at once, for merged and generated runs.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -16,7 +16,7 @@ use crate::study::record::SampleRecord;
 pub struct RecordsWriter {
     path: PathBuf,
     file: BufWriter<File>,
-    /// Blocks that are compressed at once, when they are enough.
+    /// Full blocks that wait to be compressed together.
     full: Vec<Vec<Stored>>,
     pending: Vec<Stored>,
     num_blocks: usize,
@@ -79,7 +79,7 @@ impl RecordsWriter {
         Ok(())
     }
 
-    /// Writes what is left as the last block, and waits until all of it is on the disk.
+    /// Writes the rest as the last block, and waits until everything is on disk.
     ///
     /// # Errors
     /// A file that can't be written.

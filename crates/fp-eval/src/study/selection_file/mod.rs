@@ -1,4 +1,4 @@
-//! Selections that were made elsewhere, as a method of a file.
+//! Selections made by other programs, read from a file as a method.
 //!
 //! JSON lines, or a Parquet file with columns of the same names, one row per sample:
 //!
@@ -8,10 +8,11 @@
 //!   {"site": "layer 3", "kept": [3, 17, 40]}, {"site": "layer 7", "kept": [17]}]}
 //! ```
 //!
-//! (each on one line). `kept` are places in the image, 0..N, in the order in which the
-//! tokens are kept; `merge` beside it has, for each of them, the tokens of before that it is a
-//! sum of, as pairs of an index among those that enter the stage and a weight; at the site
-//! `vision` index N is the class token. Every line has the same sites, positions and input; numbers of tokens may differ.
+//! (each on one line). `kept` has the indices of image tokens, 0..N, in the order in which they are
+//! kept; `merge` beside it has, for each of them, the tokens that are summed into it, as pairs of
+//! an index among those that enter the stage and a weight; at the site `vision`, index N is the
+//! class token. All lines must have the same sites, positions and input; numbers of tokens may
+//! differ.
 
 mod rows;
 
@@ -33,10 +34,10 @@ use super::record::{SampleRecord, VisualStageRecord, VisualStagesRecord};
 use super::spec::{FileHash, RunSpec};
 use super::{Cell, Grid, VisualInputRecord};
 
-/// Problems of one file that are named.
+/// Number of a file's problems that are listed.
 const MOST_NAMED: usize = 5;
 
-/// A file of selections that can't be used.
+/// A file of selections can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectionFileError {
@@ -45,17 +46,17 @@ pub enum SelectionFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: fp_data::dataset::DatasetError,
     },
-    /// What is wrong with it, line by line.
+    /// Its content has problems, listed line by line.
     #[error("{}: {}", path.display(), listed(problems, *more))]
     Content {
         /// The file.
         path: PathBuf,
         /// The first problems.
         problems: Vec<String>,
-        /// How many more there are.
+        /// Number of further problems.
         more: usize,
     },
 }
@@ -88,7 +89,7 @@ struct Line {
 }
 
 impl Line {
-    /// Its stages, however they are written.
+    /// The line's stages, in either notation.
     fn seen(self) -> Result<VisualStagesRecord, &'static str> {
         let stages = match (self.site, self.kept, self.stages) {
             (Some(site), Some(kept), None) => vec![VisualStageRecord {
@@ -107,22 +108,22 @@ impl Line {
     }
 }
 
-/// Selections of a file, as a method.
+/// A method made from a file of selections.
 #[derive(Debug)]
 pub struct SelectionFile {
     name: String,
     path: PathBuf,
     /// SHA-256 of its content.
     sha256: String,
-    /// What problems count: `line` or `row`.
+    /// Unit in which problems are numbered: `line` or `row`.
     unit: &'static str,
     by_id: Arc<HashMap<String, VisualStagesRecord>>,
-    /// The line of each id.
+    /// Number of the line of each id.
     lines: HashMap<String, usize>,
-    /// What all lines have in common.
+    /// Properties that all lines have in common.
     input: ImageInput,
     positions: PositionRule,
-    /// Sites, with the most tokens that are kept.
+    /// Each site with the largest number of tokens kept there.
     sites: Vec<(Site, usize)>,
 }
 
@@ -130,8 +131,7 @@ impl SelectionFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that can't be read; lines that are damaged, contradict one another, or have
-    /// an id that came before.
+    /// A file that can't be read; lines that are damaged, contradict one another, or repeat an id.
     pub fn read(path: &Path) -> Result<SelectionFile, SelectionFileError> {
         let Rows { sha256, unit, rows } =
             read_rows(path).map_err(|source| SelectionFileError::Read {
@@ -175,7 +175,7 @@ impl SelectionFile {
         Ok(file)
     }
 
-    /// Notes a line; what is wrong with it beside those before.
+    /// Adds a line, and returns its problem, if any, alone or with the earlier lines.
     fn take(
         &mut self,
         id: &str,
@@ -222,7 +222,7 @@ impl SelectionFile {
         })
     }
 
-    /// Its name and what it held.
+    /// Its name and the hash of its content.
     pub(crate) fn hash(&self) -> FileHash {
         FileHash {
             name: self.path.display().to_string(),
@@ -230,11 +230,11 @@ impl SelectionFile {
         }
     }
 
-    /// Checks it against the samples that it is for; N where every image has as many
-    /// tokens.
+    /// Checks it against the samples to which it applies; N is given if all images have the same
+    /// number of tokens.
     ///
     /// # Errors
-    /// Samples without a selection, selections of no sample, tokens outside the image.
+    /// Samples without a selection, selections without a sample, tokens outside the image.
     pub fn check(
         &self,
         datasets: &[Dataset],
@@ -289,7 +289,7 @@ fn problem_of(stage: &VisualStageRecord) -> Option<String> {
     }
 }
 
-/// The selections of stages, for an image whose tokens stand at `places` at first.
+/// The selections of all stages, for an image whose tokens initially have the indices `places`.
 fn selections_of(
     seen: &VisualStagesRecord,
     mut places: Vec<usize>,
@@ -302,7 +302,7 @@ fn selections_of(
     Ok(selections)
 }
 
-/// The selection of a stage that tokens at `places` enter.
+/// The selection of one stage, given the indices `places` of the tokens that enter it.
 fn selection_of(
     stage: &VisualStageRecord,
     places: &[usize],
@@ -327,8 +327,8 @@ fn selection_of(
         Some(merge) => {
             let rows = indices.into_iter().zip(merge.iter().cloned()).collect();
             if stage.site == Site::Vision {
-                // Of several crops each has a class token's row; the model refuses rows that
-                // it doesn't have.
+                // With several crops each has a row for its class token; the model refuses rows
+                // that it doesn't have.
                 let num_class_rows = Tiling::FIXED_SQUARES;
                 TokenSelection::merged_with_class_rows(rows, places.len(), num_class_rows)
             } else {
@@ -400,11 +400,11 @@ impl Selector for OfFile {
     }
 }
 
-/// What a cell of a run kept, as the lines of a file of selections.
+/// The tokens that a cell of a run kept, as lines of a file of selections.
 ///
 /// # Errors
-/// No such cell, one that keeps everything or leaves the image out, samples that it failed
-/// on or doesn't apply to; the text says which.
+/// A missing cell, one that keeps everything or uses no image, samples on which it failed or to
+/// which it doesn't apply; the text says which.
 pub fn selections_of_run(
     spec: &RunSpec,
     records: &[SampleRecord],
@@ -415,7 +415,7 @@ pub fn selections_of_run(
         .position(cell)
         .ok_or_else(|| format!("the run has no cell `{cell}`"))?;
     let mut text = String::new();
-    // Of a text-only question nothing is selected.
+    // Nothing is selected for text-only questions.
     for record in records.iter().filter(|record| !record.text_only) {
         let run = record
             .run_of(index)
@@ -491,7 +491,7 @@ mod tests {
         .unwrap();
         let selections = selections_of(&file.by_id["a"], (0..6).collect()).unwrap();
         assert_eq!(selections[0].places(), [4, 1]);
-        // Of the two that are left, the second.
+        // The second of the two remaining ones.
         assert_eq!(selections[1].places(), [1]);
     }
 

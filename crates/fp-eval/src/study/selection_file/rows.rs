@@ -1,4 +1,4 @@
-//! The rows of a file of selections, whatever its form.
+//! The rows of a file of selections in any format.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use fp_scoring::error_text;
 
 use super::Line;
 
-/// What a file holds, and how its rows are counted.
+/// A file's content, and the unit of its rows.
 pub(super) struct Rows {
     pub(super) sha256: String,
     pub(super) unit: &'static str,
-    /// Each with its number from 1.
+    /// Each row with its number, counted from 1.
     pub(super) rows: Vec<(usize, Result<Line, String>)>,
 }
 
-/// Reads JSON lines, or Parquet where the file's name says so.
+/// Reads JSON lines, or Parquet if the file's name has that extension.
 pub(super) fn read_rows(path: &Path) -> Result<Rows, DatasetError> {
     if path.extension().is_some_and(|ending| ending == "parquet") {
         return parquet_rows(path);
@@ -55,9 +55,8 @@ fn parquet_rows(path: &Path) -> Result<Rows, DatasetError> {
     })
 }
 
-/// Writes the sums of `merge` as pairs of an index and a weight. A column holds values of
-/// one type, so that there an index is a float, or a pair is a struct of `token` and
-/// `weight`.
+/// Rewrites the sums of `merge` as pairs of an index and a weight. A Parquet column holds values of
+/// one type, so an index there is a float, or a pair is a struct of `token` and `weight`.
 #[cfg(feature = "parquet")]
 fn merge_pairs(row: &mut serde_json::Value) {
     use serde_json::{Value, json};
@@ -74,7 +73,7 @@ fn merge_pairs(row: &mut serde_json::Value) {
         let (Some(token), Some(weight)) = (token.and_then(Value::as_f64), weight.cloned()) else {
             continue;
         };
-        // Anything else is refused where the row is read.
+        // Other values are refused when the row is parsed.
         if token.fract() == 0.0 && (0.0..1e15).contains(&token) {
             *pair = json!([token as u64, weight]);
         }

@@ -1,8 +1,8 @@
-//! What LLaVA's tensors are called.
+//! Tensor names of LLaVA.
 
 use crate::weights::Names;
 
-/// Hugging Face up to 4.51.
+/// Names in Hugging Face transformers before 4.52.
 const OLDER: Names = Names {
     title: "Hugging Face, older names",
     decoder: "language_model.model.",
@@ -16,7 +16,7 @@ const OLDER: Names = Names {
     is_tower_apart: false,
 };
 
-/// Hugging Face from 4.52 on.
+/// Names in Hugging Face transformers from 4.52 on.
 pub(super) const NEWER: Names = Names {
     title: "Hugging Face, newer names",
     decoder: "model.language_model.",
@@ -30,7 +30,7 @@ pub(super) const NEWER: Names = Names {
     is_tower_apart: false,
 };
 
-/// Both, and towers that transformers 5 saves without a module between.
+/// Both, each also without the module `vision_model` inside the tower, as transformers 5 saves it.
 pub(super) const HUGGING_FACE: [Names; 4] = [
     Names {
         vision: "vision_tower.",
@@ -54,8 +54,8 @@ const ORIGINAL_HERE: Names = Names {
     is_tower_apart: false,
 };
 
-/// The original project: checkpoints that bring a fine-tuned tower along, and those whose tower
-/// is in a CLIP folder.
+/// The original project: checkpoints that include a fine-tuned tower, and those whose tower is in a
+/// CLIP folder.
 pub(super) const ORIGINAL: [Names; 2] = [
     ORIGINAL_HERE,
     Names {

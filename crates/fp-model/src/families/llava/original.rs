@@ -1,5 +1,5 @@
-//! Configs of the original LLaVA layout: the decoder's fields at the top, the
-//! multimodal ones beside them with the prefix `mm_`.
+//! Configs of the original LLaVA layout: the decoder's fields at the top level, the multimodal ones
+//! beside them with the prefix `mm_`.
 
 use std::path::Path;
 
@@ -58,8 +58,8 @@ pub(in crate::families) fn parse(fields: &Fields<'_>) -> Result<ModelConfig> {
     Ok(config)
 }
 
-/// Reads the config of a CLIP folder: a CLIP model's, whose vision part stands
-/// under `vision_config`, or a vision model's own.
+/// Reads the config of a CLIP folder: either of a whole CLIP model, with the vision part under
+/// `vision_config`, or of a vision model alone.
 pub(crate) fn vision_tower(dir: &Path) -> Result<VisionConfig> {
     let path = dir.join("config.json");
     let value = read_json(&path)?;

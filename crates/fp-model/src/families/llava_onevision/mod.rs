@@ -1,7 +1,7 @@
 //! LLaVA-OneVision: SigLIP without a class token, a projector of two layers, and a Qwen2 decoder;
-//! tiles of any resolution whose features are made smaller where they are many.
+//! any-resolution tiles whose features are downsampled if there are too many.
 //!
-//! Read in transformers 5.24 (`models/llava_onevision`).
+//! According to transformers 5.24 (`models/llava_onevision`).
 
 mod names;
 mod preset;
@@ -30,8 +30,8 @@ impl ModelFamily for LlavaOnevision {
         let text = fields.object("text_config")?;
         let text = TextConfig::qwen2(&text, &["qwen2"], Qwen2Rotary::Line)?;
         let vision = VisionConfig::siglip(&fields.object("vision_config")?)?;
-        // All tokens of a tower without a class token are patches; `default` would leave out
-        // the first of them.
+        // All tokens of a tower without a class token are patches; `default` would drop the first
+        // of them.
         let strategy = "vision_feature_select_strategy";
         if fields.string(strategy, "full")? != "full" {
             return Err(fields.invalid(strategy, "`full`"));

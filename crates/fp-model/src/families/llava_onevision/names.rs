@@ -1,8 +1,8 @@
-//! What LLaVA-OneVision's tensors are called.
+//! Tensor names of LLaVA-OneVision.
 
 use crate::weights::Names;
 
-/// On the hub, saved by transformers before 4.52.
+/// Names on the hub, as transformers before 4.52 saves them.
 const OLDER: Names = Names {
     title: "Hugging Face, older names",
     decoder: "language_model.model.",
@@ -16,7 +16,7 @@ const OLDER: Names = Names {
     is_tower_apart: false,
 };
 
-/// From 4.52 on.
+/// Names in transformers from 4.52 on.
 pub(super) const NEWER: Names = Names {
     title: "Hugging Face, newer names",
     decoder: "model.language_model.",
@@ -30,7 +30,7 @@ pub(super) const NEWER: Names = Names {
     is_tower_apart: false,
 };
 
-/// The same, and towers that transformers 5 saves without a module between.
+/// Both, each also without the module `vision_model` inside the tower, as transformers 5 saves it.
 pub(super) const LAYOUTS: [Names; 4] = [
     OLDER,
     NEWER,

@@ -1,4 +1,4 @@
-//! Configs of Qwen2-VL and Qwen2.5-VL: the decoder's fields at the top, as the hub has them, or
+//! Configs of Qwen2-VL and Qwen2.5-VL: the decoder's fields at the top level, as on the hub, or
 //! under `text_config`.
 
 use crate::config::{
@@ -8,7 +8,7 @@ use crate::config::{
 use crate::error::Result;
 use crate::families::Family;
 
-/// Types of the decoder, the model's own among them where its fields stand at the top.
+/// Model types of the decoder, including those of the whole model for fields at the top level.
 const DECODERS: [&str; 5] = [
     "qwen2",
     "qwen2_vl",
@@ -17,7 +17,7 @@ const DECODERS: [&str; 5] = [
     "qwen2_5_vl_text",
 ];
 
-/// Image tokens along the side of the square that dummies have: N = 576, as LLaVA-1.5's.
+/// Image tokens along the side of the square used for dummy weights: N = 576, as in LLaVA-1.5.
 pub(super) const DUMMY_SIDE: usize = 24;
 
 pub(super) fn parse(fields: &Fields<'_>, family: Family) -> Result<ModelConfig> {
@@ -49,8 +49,8 @@ pub(super) fn parse(fields: &Fields<'_>, family: Family) -> Result<ModelConfig> 
     Ok(config)
 }
 
-/// The vision part, by the class defaults of `Qwen2VLVisionConfig` and `Qwen2_5_VLVisionConfig`
-/// where fields are left out.
+/// The vision part, with the class defaults of `Qwen2VLVisionConfig` and `Qwen2_5_VLVisionConfig`
+/// for missing fields.
 fn vision(
     fields: &Fields<'_>,
     text: &TextConfig,
@@ -78,7 +78,7 @@ fn vision(
     };
     let patch_size = fields.size_up_to("patch_size", 14, 1 << 10)?;
     let merge_size = fields.size_up_to("spatial_merge_size", 2, 1 << 6)?;
-    // What leaves the merger has to be the decoder's width.
+    // The merger's output must have the decoder's width.
     let (out, default) = match is_gated {
         true => ("out_hidden_size", 3584),
         false => ("hidden_size", 3584),
@@ -108,7 +108,7 @@ fn vision(
     if is_gated && fields.string("hidden_act", "silu")? != "silu" {
         return Err(fields.invalid("hidden_act", "`silu`"));
     }
-    // Rows and columns turn a quarter of a head each, in pairs of halves.
+    // Row and column each rotate a quarter of a head, in pairs of halves.
     if !hidden_size.is_multiple_of(4 * num_heads) {
         let name = if is_gated { "hidden_size" } else { "embed_dim" };
         let expected = format!("a multiple of 4 times the {num_heads} heads");

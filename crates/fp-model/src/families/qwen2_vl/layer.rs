@@ -1,4 +1,4 @@
-//! One layer of the vision transformer: norms, attention inside windows, and an MLP.
+//! One layer of the vision transformer: norms, windowed or full attention, and an MLP.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::llama::Rotary;
 use crate::ops::{self, attention_weights, heads_of, with_values};
 use crate::weights::{ComputeContext, Loader};
 
-/// A norm with a bias, or one without.
+/// A norm with or without a bias.
 #[derive(Debug)]
 pub(super) struct Norm {
     weight: Tensor,
@@ -111,7 +111,7 @@ impl Layer {
         })
     }
 
-    /// The layer's output `[P, V]` for its input, each patch seeing those of its window.
+    /// The layer's output `[P, V]` for its input; each patch attends to those of its window.
     pub(super) fn forward(
         &self,
         context: &ComputeContext,
@@ -131,7 +131,7 @@ impl Layer {
         self.down.forward_onto(&inner, &x)
     }
 
-    /// What the MLP makes of normed rows before its last matrix, `[P, M]`.
+    /// The MLP's input to its last matrix, `[P, M]`, for normed rows.
     pub(super) fn inner(&self, normed: &Tensor) -> Result<Tensor> {
         match &self.up {
             Mlp::Plain(up, activation) => up.activated(normed, *activation),

@@ -1,8 +1,8 @@
-//! Qwen2-VL and Qwen2.5-VL: patches of images of any size, a vision transformer that turns
-//! queries and keys by rows and columns, a merger of two by two patches to one token, and a Qwen2
+//! Qwen2-VL and Qwen2.5-VL: patches of images of any size, a vision transformer that rotates
+//! queries and keys by row and column, a merger of two by two patches into one token, and a Qwen2
 //! decoder whose positions have three axes (M-RoPE).
 //!
-//! Read in transformers 5.24 (`models/qwen2_vl`, `models/qwen2_5_vl` and `vision_utils`).
+//! According to transformers 5.24 (`models/qwen2_vl`, `models/qwen2_5_vl` and `vision_utils`).
 
 mod config;
 mod layer;

@@ -1,8 +1,8 @@
-//! What Qwen2-VL's tensors are called.
+//! Tensor names of Qwen2-VL.
 
 use crate::weights::Names;
 
-/// On the hub, and as transformers saves them.
+/// Names on the hub, which are also those that transformers saves.
 const OLDER: Names = Names {
     title: "Qwen2-VL",
     decoder: "model.",
@@ -13,7 +13,7 @@ const OLDER: Names = Names {
     is_tower_apart: false,
 };
 
-/// By the modules of transformers from 4.52 on.
+/// Names by the modules of transformers from 4.52 on.
 pub(super) const NEWER: Names = Names {
     title: "Qwen2-VL, newer names",
     decoder: "model.language_model.",

@@ -1,9 +1,9 @@
-//! The tower's layers on a GPU, by the decoder's kernels: every layer puts its rotated keys and its
-//! values into one run of memory, of which a window sees its own part.
+//! The tower's layers on a GPU, with the decoder's kernels: every layer writes its rotated keys and
+//! its values into one run of memory, and a window attends to its own part of that run.
 //!
-//! What the kernels look up is uploaded once per image: the patches' angles, and where the keys of
-//! every window and those of the whole image lie. Layers follow each other on one stream, so that
-//! one run's memory serves all of them.
+//! The kernels' lookup tables are uploaded once per image: the patches' angles, and the locations
+//! of the keys of every window and of the whole image. Layers follow each other on one stream, so
+//! that one run's memory serves all of them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,12 +25,13 @@ use crate::gpu::{
 use crate::llama::cosines_and_sines;
 use crate::weights::ComputeContext;
 
-/// Layers of the table of attention: patches see those of their window, or all.
+/// Layers of the attention table: patches attend to those of their window, or to all.
 const WINDOWS: usize = 0;
 const WHOLE: usize = 1;
 
-/// The last layer's output `[P, V]` for the first one's input. Of each layer is said whether its
-/// patches see only those of their window; `angles [P, head size / 2]` turn queries and keys.
+/// The last layer's output `[P, V]` for the first one's input. The flag of each layer is true if
+/// its patches attend only to those of their window; `angles [P, head size / 2]` rotate queries and
+/// keys.
 pub(super) fn run_layers<'l>(
     layers: impl Iterator<Item = (&'l Layer, bool)>,
     context: &ComputeContext,
@@ -70,19 +71,19 @@ fn layers_of<'l, T: Element>(
     residual.finish()
 }
 
-/// What the kernels of an image's layers look up, uploaded before the first of them.
+/// Lookup tables of the kernels for an image's layers, uploaded before the first layer runs.
 struct Tables<'a, T> {
     device: &'a CudaDevice,
     stream: Arc<CudaStream>,
     shape: AttentionShape,
-    /// A row for each patch.
+    /// One row per patch.
     angles: RotaryAngles,
-    /// Where windows and the whole image find their keys and values.
+    /// Locations of the keys and values of each window and of the whole image.
     attention: AttentionTable<T>,
-    /// The run that a layer writes.
+    /// The run that each layer writes.
     run: KvRunTable<T>,
-    /// The patches' numbers, which are their angles and their slots in the run, then the run
-    /// that each is in, `[P]` each.
+    /// The patches' indices, which serve as indices of their angles and as their slots in the run,
+    /// then the index of the run that each is in, `[P]` each.
     rows: CudaSlice<u32>,
     num_patches: usize,
 }
@@ -138,8 +139,8 @@ impl<'a, T: Element> Tables<'a, T> {
         })
     }
 
-    /// What patches take of those that they see, `[P, V]`, of a layer's projections
-    /// `[P, 3 · V]`, not rotated.
+    /// The patches' attention output `[P, V]` from a layer's projections `[P, 3 · V]`, not rotated
+    /// yet; `seen` is [`WINDOWS`] or [`WHOLE`].
     fn attend(&self, projected: &Tensor, seen: usize) -> Result<Tensor> {
         let width = self.shape.num_heads * self.shape.head_dim;
         let dims = (self.num_patches, width);
@@ -177,7 +178,7 @@ impl<'a, T: Element> Tables<'a, T> {
     }
 }
 
-/// The keys and values of some of a run's tokens.
+/// The keys and values of a range of a run's tokens.
 fn part_of<'v, T: Element>(run: &KeyValueRun<'v, T>, tokens: &Range<usize>) -> KeyValueRun<'v, T> {
     let first = tokens.start * run.token_stride;
     KeyValueRun {

@@ -42,7 +42,7 @@ pub(crate) fn preset_7b() -> ModelConfig {
     )
 }
 
-/// What the decoders of all sizes have in common.
+/// Decoder settings that all sizes have in common.
 fn text() -> TextConfig {
     TextConfig {
         model_type: "qwen2_5_vl".to_owned(),

@@ -1,4 +1,4 @@
-//! The vision transformer over patches of an image of any size, and the merger behind it.
+//! The vision transformer over patches of an image of any size, and the merger after it.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -12,7 +12,7 @@ use crate::ops::gather_rows;
 use crate::vision::check_finite;
 use crate::weights::{ComputeContext, Loader, Names};
 
-/// Base of the frequencies by which rows and columns turn.
+/// Base of the frequencies of rotation by row and column.
 const ROTARY_BASE: f64 = 10_000.0;
 
 /// Vision part of Qwen2-VL and Qwen2.5-VL.
@@ -71,11 +71,11 @@ impl PatchVision {
         })
     }
 
-    /// Image tokens `[N, D]` of pixel values `[1, channels, height, width]` in row-major order,
-    /// and columns and rows of their grid.
+    /// Image tokens `[N, D]` from pixel values `[1, channels, height, width]`, in row-major order,
+    /// and the columns and rows of their grid.
     ///
     /// # Errors
-    /// Pixel values of another shape, or whose sides aren't whole image tokens.
+    /// Pixel values of another shape, or with sides that aren't multiples of an image token's side.
     pub(crate) fn encode(&self, pixels: &Tensor) -> Result<(Tensor, [usize; 2])> {
         let cell = self.config.patch_size * self.dynamic.merge_size;
         let [height, width] = match pixels.dims() {
@@ -136,8 +136,8 @@ impl PatchVision {
         Ok(x)
     }
 
-    /// Patches as rows for the patch matrix, `[P, channels · pictures · patch · patch]`: a still
-    /// image is each of a patch's pictures.
+    /// Patches as rows for the patch matrix, `[P, channels · frames · patch · patch]`: a still
+    /// image is repeated for each of a patch's frames.
     fn patches(&self, pixels: &Tensor, order: &PatchOrder) -> Result<Tensor> {
         let (_, channels, height, width) = pixels.dims4()?;
         let (patch, pictures) = (self.config.patch_size, self.dynamic.temporal_patch_size);
@@ -165,7 +165,7 @@ impl PatchVision {
         )
     }
 
-    /// Angles `[P, head size / 2]`: the first half of a head's frequencies turns by the row, the
+    /// Angles `[P, head size / 2]`: the first half of a head's frequencies rotates by the row, the
     /// second by the column.
     fn angles(&self, order: &PatchOrder) -> Vec<f32> {
         let head_dim = self.config.hidden_size / self.config.num_heads;
@@ -180,7 +180,8 @@ impl PatchVision {
         angles.collect()
     }
 
-    /// `[P, V]` to `[cells, D]`: the patches of a cell side by side, through two layers.
+    /// Merges `[P, V]` to `[cells, D]`: the patches of a cell side by side, through two linear
+    /// layers.
     fn merge(&self, x: &Tensor) -> Result<Tensor> {
         let normed = self.merger_norm.forward(&self.context, x)?;
         let unit = self.dynamic.merge_size.pow(2);

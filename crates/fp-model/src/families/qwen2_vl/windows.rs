@@ -1,25 +1,25 @@
-//! Where patches lie: cell by cell, and window by window.
+//! Order of patches: cell by cell, and window by window.
 
 use std::ops::Range;
 
-/// The order in which the tower sees an image's patches, and the windows that they lie in.
+/// The order in which the tower processes an image's patches, and the windows that contain them.
 ///
-/// A cell is the patches of one image token, `merge · merge` of them; patches come cell by cell,
-/// so that the merger joins neighbours. Layers with windows see the cells of a window one after
-/// the other; with windows the cells themselves come in that order for all layers.
+/// A cell holds the `merge · merge` patches of one image token; patches are ordered cell by cell,
+/// so that the merger joins neighbours. If layers have windows, cells are ordered window by window,
+/// for all layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PatchOrder {
     /// Row and column of each patch.
     pub(super) places: Vec<[usize; 2]>,
-    /// Of each image token in row-major order, the cell that it is.
+    /// For each image token in row-major order, the index of its cell.
     pub(super) cells: Vec<usize>,
-    /// Patches of each window.
+    /// Range of patches of each window.
     pub(super) windows: Vec<Range<usize>>,
 }
 
 impl PatchOrder {
-    /// Of `[columns, rows]` of cells; `window` is their number along a window's side, none where
-    /// no layer has windows.
+    /// The order for `[columns, rows]` of cells; `window` is the number of cells along a window's
+    /// side, `None` if no layer has windows.
     pub(super) fn new([columns, rows]: [usize; 2], merge: usize, window: Option<usize>) -> Self {
         let side = window.unwrap_or(rows.max(columns)).max(1);
         let (mut places, mut windows) = (Vec::new(), Vec::new());
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn windows_at_the_edges_are_smaller() {
-        // Three by three cells of one patch, windows of two by two.
+        // Three by three cells of one patch each, in windows of two by two.
         let order = PatchOrder::new([3, 3], 1, Some(2));
         assert_eq!(order.windows, [0..4, 4..6, 6..8, 8..9]);
         assert_eq!(order.cells, [0, 1, 4, 2, 3, 5, 6, 7, 8]);

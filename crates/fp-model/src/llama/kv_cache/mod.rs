@@ -1,10 +1,9 @@
 //! Keys and values of past tokens.
 //!
-//! A layer's cache is a list of *runs* of consecutive tokens. A finished run is
-//! frozen and can be shared: branches share their prefix's runs, questions on
-//! one image share the image's. Only the last run of a sequence grows, into room
-//! that was reserved for it, so what is reported is what is allocated and
-//! nothing is ever copied to make room.
+//! A layer's cache is a list of *runs* of consecutive tokens. A finished run is frozen and can be
+//! shared: branches share their prefix's runs, and questions on one image share the image's. Only
+//! the last run of a sequence grows, within the capacity reserved for it, so reported bytes equal
+//! allocated bytes and nothing is ever copied to make room.
 
 #[cfg(feature = "cuda")]
 mod on_gpu;
@@ -37,7 +36,7 @@ impl LayerCache {
             .filter(|run| run.len > 0)
     }
 
-    /// Tokens cached.
+    /// Number of tokens cached.
     pub(crate) fn len(&self) -> usize {
         self.runs().map(|run| run.len).sum()
     }
@@ -59,7 +58,7 @@ impl LayerCache {
         }
     }
 
-    /// What the CPU kernels read.
+    /// Views for the CPU kernels.
     pub(crate) fn views(&self) -> Vec<KeyValues<'_>> {
         self.runs().filter_map(KvRun::view).collect()
     }
@@ -116,7 +115,7 @@ impl SequenceCache {
             .ok_or_else(|| no_layer(layer, count))
     }
 
-    /// Freezes what is there and reserves room for `tokens` more in `layers`.
+    /// Freezes the present runs and reserves capacity for `tokens` more in `layers`.
     pub(crate) fn reserve(
         &mut self,
         config: &TextConfig,
@@ -139,7 +138,7 @@ impl SequenceCache {
         self.layers.iter_mut().for_each(LayerCache::freeze);
     }
 
-    /// A cache that shares this one's frozen runs; open runs must not be left.
+    /// A cache that shares this one's frozen runs; there must be no open runs.
     pub(crate) fn share(&self) -> SequenceCache {
         let layers = self
             .layers
@@ -152,7 +151,7 @@ impl SequenceCache {
         SequenceCache { layers }
     }
 
-    /// As [`SequenceCache::share`], nothing of the layers from `end` on.
+    /// Like [`SequenceCache::share`], without the layers from `end` on.
     pub(crate) fn share_up_to(&self, end: usize) -> SequenceCache {
         let mut cache = self.share();
         for layer in cache.layers.iter_mut().skip(end) {
@@ -161,8 +160,8 @@ impl SequenceCache {
         cache
     }
 
-    /// The layers before `layer` of this cache and those from it on of another; open runs
-    /// must not be left.
+    /// The layers of this cache before `layer`, and those of `others` from `layer` on; there must
+    /// be no open runs.
     pub(crate) fn spliced(&self, layer: usize, others: &SequenceCache) -> SequenceCache {
         let mut cache = self.share();
         let theirs = others.share().layers.into_iter().skip(layer);
@@ -172,12 +171,12 @@ impl SequenceCache {
         cache
     }
 
-    /// Tokens cached, layer by layer.
+    /// Number of tokens cached, layer by layer.
     pub(crate) fn tokens(&self) -> Vec<usize> {
         self.layers.iter().map(LayerCache::len).collect()
     }
 
-    /// Bytes of every buffer that this sequence's cache holds on to, shared or not.
+    /// Bytes of all buffers that this sequence's cache refers to, shared or not.
     pub(crate) fn bytes(&self) -> usize {
         self.all_runs().map(KvRun::bytes).sum()
     }
@@ -189,7 +188,7 @@ impl SequenceCache {
     }
 }
 
-/// Bytes that several sequences' caches take together: shared runs count once.
+/// Total bytes of several sequences' caches; shared runs count once.
 pub(crate) fn total_bytes<'a>(caches: impl IntoIterator<Item = &'a SequenceCache>) -> usize {
     let mut seen = std::collections::HashSet::new();
     caches
@@ -216,7 +215,7 @@ mod tests {
     use crate::config::Preset;
     use crate::cpu_format::CpuFormat;
 
-    /// Bytes of a half-precision cache with 64 further tokens, as published.
+    /// Bytes of a half-precision cache with 64 more tokens, as published.
     #[test]
     fn allocations_are_those_of_the_published_table() {
         let context = ComputeContext {

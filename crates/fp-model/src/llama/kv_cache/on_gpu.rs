@@ -1,4 +1,4 @@
-//! A layer's cache as kernels on a GPU find it.
+//! A layer's cache as kernels on a GPU access it.
 
 use fp_kernels::cuda::{KeyValueRun, KvRunViews};
 
@@ -8,8 +8,8 @@ use crate::error::{ModelError, Result};
 use crate::gpu::{Element, KvMemory};
 
 impl LayerCache {
-    /// Takes `count` tokens into the open run, which a kernel will write. Returns the run's
-    /// tokens before.
+    /// Adds `count` tokens, which a kernel will write, to the open run. Returns the run's number of
+    /// tokens before that.
     pub(in crate::llama) fn extend(&mut self, count: usize) -> Result<usize> {
         let Some(run) = &mut self.open else {
             return Err(ModelError::InputValue {
@@ -23,13 +23,13 @@ impl LayerCache {
         Ok(run.len - count)
     }
 
-    /// The open run.
+    /// The open run, to append to.
     pub(in crate::llama) fn to_append<T: Element>(&self) -> Result<KvRunViews<'_, T>> {
         let run = self.open.as_ref().ok_or_else(not_there)?;
         memory(run)?.to_append(run.capacity)
     }
 
-    /// All runs with tokens.
+    /// All runs that have tokens.
     pub(in crate::llama) fn to_read<T: Element>(&self) -> Result<Vec<KeyValueRun<'_, T>>> {
         self.runs()
             .map(|run| memory(run)?.to_read(run.len, [run.capacity, run.head_dim]))

@@ -28,7 +28,7 @@ pub(super) struct KvRun {
 pub(super) enum Store {
     /// For this project's CPU kernels.
     Values { keys: Vec<f32>, values: Vec<f32> },
-    /// For those kernels, in half of the memory.
+    /// For those kernels, rounded to half the memory.
     Rounded { keys: Vec<bf16>, values: Vec<bf16> },
     /// `[heads, capacity, head_dim]`, for the tensor library.
     Tensors { keys: Tensor, values: Tensor },
@@ -38,7 +38,7 @@ pub(super) enum Store {
 }
 
 impl KvRun {
-    /// One run with room for `capacity` tokens for each of `num_layers` layers.
+    /// One run with capacity for `capacity` tokens for each of `num_layers` layers.
     pub(super) fn of_layers(
         config: &TextConfig,
         context: &ComputeContext,
@@ -84,7 +84,7 @@ impl KvRun {
             .collect()
     }
 
-    /// Bytes that the buffers take.
+    /// Bytes of the buffers.
     pub(super) fn bytes(&self) -> usize {
         match &self.store {
             Store::Values { keys, values } => {
@@ -217,17 +217,17 @@ impl KvRun {
     }
 }
 
-/// Where rows of a projection go in a run's buffers.
+/// Destination of a projection's rows in a run's buffers.
 struct NewRows<'a> {
     rows: &'a Range<usize>,
-    /// Tokens that are there.
+    /// Number of tokens already in the run.
     len: usize,
     capacity: usize,
     head_dim: usize,
 }
 
 impl NewRows<'_> {
-    /// Puts the columns from `column` on of `from [_, stride]` into `out`, head by head.
+    /// Copies the columns from `column` on of `from [_, stride]` into `out`, head by head.
     fn copy<T: Send>(
         &self,
         from: &[f32],
@@ -250,7 +250,7 @@ impl NewRows<'_> {
     }
 }
 
-/// A run whose keys and values kernels on a GPU append.
+/// The error for a run to which only GPU kernels append.
 #[cfg(feature = "cuda")]
 fn elsewhere() -> ModelError {
     ModelError::InputValue {

@@ -12,23 +12,22 @@ use crate::gpu::gpu;
 use crate::llama::rope::{angles, cosines_and_sines};
 use crate::positions::Position;
 
-/// Positions of the first table; a further one has at least twice as many.
+/// Number of positions in the first table; each later table has at least twice as many.
 const FEWEST: usize = 4096;
 
-/// Cosines and sines of all positions on a line that were asked for so far.
+/// Cosines and sines of all line positions requested so far.
 #[derive(Debug, Default)]
 pub(in crate::llama) struct Angles(Mutex<Option<Arc<RotaryAngles>>>);
 
-/// A table of angles, and the row of it by which each of a run's rows turns.
+/// A table of angles, and for each row of a run the index of its angles.
 pub(super) struct RowAngles {
     pub(super) table: Arc<RotaryAngles>,
     pub(super) rows: Vec<u32>,
 }
 
 impl Angles {
-    /// The angles of rows at `positions`. On a line they come from one table that serves every
-    /// run; rows among which some stand on a grid get a table of their own, of as many rows as
-    /// there are different positions.
+    /// The angles of rows at `positions`. Positions on a line use one table that serves every run;
+    /// if some rows are on a grid, the run gets its own table, with one row per distinct position.
     pub(super) fn of(
         &self,
         stream: &Arc<CudaStream>,
@@ -62,7 +61,7 @@ impl Angles {
         })
     }
 
-    /// A table that has the positions on a line below `num_positions`.
+    /// A table of the line positions below `num_positions`.
     fn reaching(
         &self,
         stream: &Arc<CudaStream>,

@@ -1,9 +1,9 @@
 //! The decoder's layers on a GPU: this project's kernels between cuBLAS's matrix products.
 //!
-//! A run through layers uploads what the kernels look up, once: where every layer's keys and
-//! values lie, and where its rows stand. After that nothing goes to the device or comes from
-//! it until someone asks for a result. Per layer there are nine launches, one more where
-//! rows are decoded, and one for each bias.
+//! A run through layers uploads the kernels' lookup tables once: the locations of every layer's
+//! keys and values, and the positions of its rows. After that nothing is transferred until a result
+//! is requested. Each layer takes nine launches, one more if rows are decoded, and one for each
+//! bias.
 
 mod angles;
 mod tables;
@@ -29,7 +29,7 @@ pub(super) struct Run<'a> {
     pub(super) hidden: &'a Tensor,
     /// `[T]`.
     pub(super) positions: &'a [Position],
-    /// Whether only each sequence's last row comes out.
+    /// Whether only each sequence's last row is returned.
     pub(super) last_rows: bool,
 }
 
@@ -51,7 +51,7 @@ impl Llama {
         by_format!(dtype, "hidden states", run_of(self, run, steps, observer))
     }
 
-    /// As [`Llama::attention_of_inputs`].
+    /// [`Llama::attention_of_inputs`] on a GPU.
     pub(super) fn attention_of_inputs_on_gpu(
         &self,
         layer: usize,

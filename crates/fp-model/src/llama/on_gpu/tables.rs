@@ -1,4 +1,4 @@
-//! What the kernels of a run through layers look up, uploaded before the first of them.
+//! Lookup tables of a run's kernels, uploaded before the first of them.
 
 use std::sync::Arc;
 
@@ -20,21 +20,21 @@ pub(super) struct Tables<'a, T> {
     device: &'a CudaDevice,
     stream: Arc<CudaStream>,
     angles: Arc<RotaryAngles>,
-    /// Where every layer's keys and values lie.
+    /// Locations of every layer's keys and values.
     attention: AttentionTable<T>,
-    /// The runs that grow.
+    /// The open runs, which grow.
     open: KvRunTable<T>,
-    /// Rows of the angles, runs and slots of the rows, `[T]` each.
+    /// For each row: index of its angles, its run, and its slot, `[T]` each.
     rows: CudaSlice<u32>,
     num_rows: usize,
     num_heads: usize,
     head_dim: usize,
-    /// Of decoding; every layer's launches share it, once one of them needs it.
+    /// Workspace for decoding, shared by all layers' launches; allocated at first use.
     workspace: Option<CudaSlice<u8>>,
 }
 
 impl<'a, T: Element> Tables<'a, T> {
-    /// Takes the new tokens into the caches, whose memory the kernels will write.
+    /// Adds the new tokens to the caches, whose memory the kernels will write.
     pub(super) fn new(
         llama: &Llama,
         run: &Run<'a>,
@@ -97,8 +97,8 @@ impl<'a, T: Element> Tables<'a, T> {
         })
     }
 
-    /// Rotates queries and keys of a layer's projections `[T, (H + 2·H_kv)·D]` and puts keys
-    /// and values into the caches. Returns the queries, `[T, H·D]`.
+    /// Rotates queries and keys of a layer's projections `[T, (H + 2·H_kv)·D]` and writes keys and
+    /// values into the caches. Returns the queries, `[T, H·D]`.
     pub(super) fn rotate_and_append(&self, layer: usize, projected: &Tensor) -> Result<Tensor> {
         let dims = (self.num_rows, self.num_heads * self.head_dim);
         let mut queries = uninitialised::<T>(&self.stream, dims.0 * dims.1)?;
@@ -128,8 +128,8 @@ impl<'a, T: Element> Tables<'a, T> {
         Ok(tensor(queries, dims, self.device))
     }
 
-    /// Attention of a layer's queries over the caches, `[T, H·D]`: one row per sequence is
-    /// decoded, by as many blocks as its keys are worth.
+    /// Attention of a layer's queries over the caches, `[T, H·D]`. With one row per sequence it
+    /// uses the decoding kernel, with a number of blocks that depends on the number of keys.
     pub(super) fn attend(&mut self, layer: usize, queries: &Tensor) -> Result<Tensor> {
         let dims = queries.dims2()?;
         let mut output = uninitialised::<T>(&self.stream, dims.0 * dims.1)?;
@@ -158,8 +158,8 @@ impl<'a, T: Element> Tables<'a, T> {
     }
 }
 
-/// Takes each step's rows into its caches. Returns the slot of each one's first row, which is
-/// the same in all layers.
+/// Adds each step's rows to its caches. Returns the slot of each step's first row, which is the
+/// same in all layers.
 fn extend(run: &Run<'_>, steps: &mut [Step<'_>]) -> Result<Vec<usize>> {
     let mut slots = Vec::with_capacity(steps.len());
     for step in steps {

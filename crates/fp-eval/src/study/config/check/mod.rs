@@ -1,4 +1,4 @@
-//! What a configuration can't mean, all of it at once.
+//! Finds all errors of a configuration at once.
 
 pub(super) mod surroundings;
 
@@ -14,47 +14,46 @@ use fp_scoring::{TokenBudget, did_you_mean};
 
 use super::{CpuPrecision, MethodSetting, Precision, StudyConfig, StudyKind, expectation};
 
-/// Below, quantiles of 95 % intervals are too coarse.
+/// Smallest number of bootstrap draws: below, quantiles of 95 % intervals are too coarse.
 const LEAST_DRAWS: usize = 1000;
-/// Draws are kept; with more of them no interval moves by what is printed of it.
+/// Largest number of draws, which are all kept: with more, printed intervals would not change.
 const MOST_DRAWS: usize = 1_000_000;
 
 /// A configuration that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A file that can't be read.
+    /// A file can't be read.
     #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// Everything that is wrong with a configuration.
+    /// All errors of a configuration.
     #[error("{}", diagnostics.text(path.as_deref()))]
     Invalid {
-        /// The file, where it came from one.
+        /// The file, if it was read from one.
         path: Option<PathBuf>,
         /// What is wrong with it.
         diagnostics: Diagnostics,
     },
 }
 
-/// Problems as they are found, rather than the first of them; and what could not be
-/// checked.
+/// All problems found rather than just the first one, and the checks that could not be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostics {
-    /// What is wrong.
+    /// The errors.
     pub problems: Vec<Problem>,
     /// Checks that were not made, and why.
     pub not_checked: Vec<String>,
-    /// Settings that change nothing.
+    /// Settings that have no effect.
     pub notes: Vec<String>,
 }
 
 impl Diagnostics {
-    /// Adds what is wrong with the value at `place`.
+    /// Adds a problem with the value at `place`.
     pub fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
         self.push(Problem::new(place, message));
     }
@@ -65,8 +64,8 @@ impl Diagnostics {
         }
     }
 
-    /// Adds what another check found. A value that already has a problem gets no second
-    /// one: what is wrong in itself is wrong for every model.
+    /// Adds the results of another check. A value that already has a problem gets no second one,
+    /// since a value that is invalid by itself is invalid for every model.
     pub fn merge(&mut self, found: Diagnostics) {
         let known = self.clone();
         for problem in found.problems {
@@ -78,7 +77,7 @@ impl Diagnostics {
         self.notes.extend(found.notes);
     }
 
-    /// Whether a value or a key in it has a problem.
+    /// Whether the value at `place` or a key in it has a problem.
     pub(super) fn has_problem_at(&self, place: &str) -> bool {
         let known = |problem: &Problem| {
             let rest = problem.place.strip_prefix(place);
@@ -87,23 +86,23 @@ impl Diagnostics {
         self.problems.iter().any(known)
     }
 
-    /// Notes a check that was not made.
+    /// Adds a check that was not made.
     pub(crate) fn skip(&mut self, what: impl Into<String>) {
         self.not_checked.push(what.into());
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Puts the problems into the order of the file; those without a line come last.
+    /// Sorts the problems by their order in the file; those without a line come last.
     pub(super) fn sort(&mut self) {
         self.problems
             .sort_by_key(|problem| (problem.line.unwrap_or(usize::MAX), problem.column));
     }
 
-    /// A line per problem, each with the file; flags stand for themselves.
+    /// One line per problem, each with the file; problems with flags have no file.
     pub fn lines(&self, path: Option<&Path>) -> Vec<String> {
         let line = |problem: &Problem| match (path, problem.line) {
             _ if problem.place.starts_with("--") => problem.to_string(),
@@ -132,10 +131,10 @@ impl Diagnostics {
 }
 
 impl StudyConfig {
-    /// Refuses what no model and no data could make sense of.
+    /// Refuses settings that are invalid for every model and dataset.
     ///
     /// # Errors
-    /// Everything that [`StudyConfig::problems`] finds.
+    /// All problems found by [`StudyConfig::problems`].
     pub fn check(&self) -> Result<(), ConfigError> {
         let diagnostics = self.problems();
         if diagnostics.is_empty() {
@@ -148,7 +147,7 @@ impl StudyConfig {
         }
     }
 
-    /// Everything that no model and no data could make sense of.
+    /// All problems that exist for every model and dataset.
     pub fn problems(&self) -> Diagnostics {
         let mut found = Diagnostics::default();
         self.check_strategies(&mut found);
@@ -211,7 +210,7 @@ impl StudyConfig {
         }
     }
 
-    /// Formats that only the CPU's arithmetic has, and bf16 rows without their weights.
+    /// Checks formats that only the CPU supports, and bf16 rows without bf16 weights.
     fn check_cpu_formats(&self, found: &mut Diagnostics) {
         let bf16 = Some(CpuPrecision::Bf16);
         for (name, format) in [
@@ -242,7 +241,8 @@ impl StudyConfig {
         );
         at_least_one(found, HEADS, heads);
         at_least_one(found, QUERIES, queries);
-        // `all` stands for several: places in the list are not those in the file.
+        // `all` expands to several strategies, so indices in the list differ from those in the
+        // file.
         for (_, name) in twice(heads) {
             found.add(HEADS, format!("`{name}` comes twice"));
         }
@@ -370,7 +370,7 @@ pub(super) fn each_once<T: fmt::Display + Eq + Hash>(
     }
 }
 
-/// Entries that an earlier one equals, with their index.
+/// Entries equal to an earlier one, with their indices.
 fn twice<T: Eq + Hash>(entries: &[T]) -> Vec<(usize, &T)> {
     let mut seen = HashSet::new();
     let entries = entries.iter().enumerate();

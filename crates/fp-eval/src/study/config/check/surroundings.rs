@@ -1,4 +1,4 @@
-//! What a configuration can't mean where it is to be run: its device, its model, its data.
+//! Errors of a configuration in its environment: its device, its model, its data.
 
 use std::path::Path;
 
@@ -14,25 +14,25 @@ use crate::study::grid::{Grid, ModelShape};
 use crate::study::names::{EMBEDDED, dataset_selector, model_dir};
 use crate::study::own_methods::OwnMethods;
 
-/// Problems of one checkpoint that are named.
+/// Number of a checkpoint's problems that are listed.
 const MOST_NAMED: usize = 5;
 
-/// What a configuration is held to.
+/// The model against which a configuration is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
     /// The model that it names.
     Named,
-    /// Another shape in its place; whether the model is there doesn't matter.
+    /// Another shape instead; the named model need not exist.
     Shape(Preset),
-    /// None: the name of the model can't be used.
+    /// No model, because its name is invalid.
     Unknown,
 }
 
-/// Everything that keeps `config` from being run here, beside what
-/// [`StudyConfig::problems`] finds. No weight and no image is read.
+/// Everything that prevents running `config` here, besides the problems found by
+/// [`StudyConfig::problems`]. No weights and no images are read.
 ///
-/// A device that this machine or this build doesn't have is a problem if the study is to
-/// run now (`will_run`), else a check that was not made.
+/// A device that this machine or this build doesn't have is a problem if the study is to run now
+/// (`will_run`), otherwise a check that was not made.
 pub fn surroundings(
     config: &StudyConfig,
     model: Model,
@@ -42,7 +42,7 @@ pub fn surroundings(
     surroundings_with(config, model, will_run, &OwnMethods::new(config, registry))
 }
 
-/// As [`surroundings`], with the methods that the configuration makes itself.
+/// Like [`surroundings`], with the methods that the configuration itself defines.
 pub(crate) fn surroundings_with(
     config: &StudyConfig,
     model: Model,
@@ -115,7 +115,7 @@ fn check_device(name: &str, will_run: bool, found: &mut Diagnostics) {
     }
 }
 
-/// The model's shape, as far as it can be read.
+/// The model's shape, if it can be read.
 fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelShape> {
     let name = config.model.as_str();
     if let Some(preset) = name.strip_prefix("random:") {
@@ -137,7 +137,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
     }
     let model = match check_files(config, &folder, found) {
         Some(inspection) => inspection.config,
-        // What it says of its shape can be held to, whatever else it lacks.
+        // An incomplete checkpoint's shape is used if its config can be read.
         None => ModelConfig::from_dir(&folder).ok()?,
     };
     check_window(config, &model, found);
@@ -145,7 +145,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
     Some(shape_of(config, &model, found))
 }
 
-/// The model's shape, images cut as the configuration says.
+/// The model's shape, with images cut as configured.
 fn shape_of(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) -> ModelShape {
     if let (Some(form), None) = (config.anyres, &model.grid_pinpoints) {
         let message = format!(
@@ -157,7 +157,7 @@ fn shape_of(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) 
     ModelShape::cut(model, config.anyres, config.image_aspect)
 }
 
-/// An answer has to leave room for the question in the positions that the model knows.
+/// An answer must leave positions for the question within the model's limit.
 fn check_window(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) {
     let text = &model.text;
     let window = text.sliding_window.unwrap_or(text.max_positions);
@@ -172,7 +172,7 @@ fn check_window(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnosti
     }
 }
 
-/// Whether the CLIP model that is named can be used beside the model.
+/// Checks whether the configured CLIP model can be used beside the model.
 fn check_clip(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics) {
     let Some(name) = &config.clip else {
         return;
@@ -188,7 +188,7 @@ fn check_clip(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnostics
     }
 }
 
-/// A shape can be checked against, but it has nothing to read a question with.
+/// Dummy weights: a shape to check against, but no tokenizer to read questions with.
 fn random(preset: &str, found: &mut Diagnostics) -> Option<ModelShape> {
     match preset.parse::<Preset>() {
         Ok(preset) => {
@@ -206,7 +206,7 @@ fn random(preset: &str, found: &mut Diagnostics) -> Option<ModelShape> {
     }
 }
 
-/// Whether the checkpoint would answer: all that `finepruner inspect` looks at, no weights.
+/// Checks whether the checkpoint can answer, as `finepruner inspect` does, without weights.
 fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) -> Option<Inspection> {
     let tower = config.vision_tower.as_deref().map(Path::new);
     let inspection = match inspect(folder, tower) {
@@ -233,7 +233,7 @@ fn check_files(config: &StudyConfig, folder: &Path, found: &mut Diagnostics) -> 
     Some(inspection)
 }
 
-/// What keeps a dataset from being opened, as far as its files' names tell.
+/// Why a dataset can't be opened, judged by the names of its files.
 fn dataset_problem(name: &str) -> Option<String> {
     let splits = embedded::split_names();
     let splits = || splits.iter().map(String::as_str);
