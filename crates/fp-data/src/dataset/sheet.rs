@@ -19,12 +19,12 @@ use crate::text::{escaped, wrapped};
 const PICTURE: f64 = 300.0;
 /// Space between and around pictures.
 const MARGIN: f64 = 18.0;
-/// Height of a line of text, and letters that fit beside each other.
+/// Height of a line of text, in pixels.
 const LINE: f64 = 16.0;
-/// See [`LINE`].
+/// Number of characters per line.
 const LETTERS: usize = 46;
-/// Colours of a picture's questions and their boxes: bright enough for any picture,
-/// dark enough for text on white.
+/// Colours of the questions on a picture and their boxes: bright enough for any picture, dark
+/// enough for text on white.
 const COLORS: [&str; 6] = [
     "#d81b60", "#1565c0", "#2e7d32", "#e65100", "#6a1b9a", "#00838f",
 ];
@@ -36,9 +36,9 @@ pub enum SheetError {
     /// An image can't be read.
     #[error("can't read the image {}", path.display())]
     Image {
-        /// The file, or its place in one.
+        /// The file, or the position in one.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// An image that can't be decoded.
