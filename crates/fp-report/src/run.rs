@@ -82,7 +82,6 @@ impl Run {
     ///
     /// # Errors
     /// Records that can't be read any more, or an error of `visit`.
-    /// Records that can't be read any more; whatever `visit` refuses.
     pub fn stream<E: From<StudyError> + Send>(
         &self,
         mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E> + Send,

@@ -116,7 +116,7 @@ impl Dataset {
     }
 }
 
-/// The usable part of a dataset, and the problems of the rest.
+/// What could be used of a dataset, and the problems of the rest.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// Everything that can be used.

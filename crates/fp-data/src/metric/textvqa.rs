@@ -14,7 +14,6 @@ const OCR_LINE: &str = "Reference OCR token: ";
 /// The prompt: the question with its first letter in upper and the rest in lower case, the OCR line
 /// if tokens are given (even an empty list), and the instruction. The OCR line reveals many answers
 /// and hides what pruning loses: report results with and without it separately.
-/// loses: name results with and without it apart.
 pub fn question_text(question: &str, ocr_tokens: Option<&[String]>) -> String {
     let question = capitalize(question);
     match ocr_tokens {

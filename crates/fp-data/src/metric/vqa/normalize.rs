@@ -3,7 +3,6 @@
 //! The four variants differ in the first step, in what counts as a digit, and in which periods are
 //! removed. Mistakes of the original are kept, since published numbers contain them: its guard
 //! against periods after a digit never takes effect, and only the first 32 periods are removed.
-//! against periods after a digit never fires, and only the first 32 periods go.
 
 use super::contractions::restored;
 use crate::metric::python_text::{is_decimal_digit, lower_python_2, split, strip};

@@ -189,7 +189,7 @@ fn sample(record: &ReportSample) -> Sample {
     }
 }
 
-/// Figures of cells, on the parts of a dataset over which they are computed.
+/// Figures of cells, on the subsets of a dataset's questions over which they are computed.
 struct Scored<'a> {
     answers: &'a Answers,
     /// The distinct parts.
