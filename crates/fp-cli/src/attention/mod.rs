@@ -36,8 +36,8 @@ pub(crate) enum Form {
         /// B; `None` unless the tensor is a batch.
         num_samples: Option<usize>,
     },
-    /// `[.., H, S, S]`: all query rows over the whole sequence, of one or more slabs; or `[.., H,
-    /// Q, S]`: some of the rows.
+    /// `[.., H, S, S]`: all query rows over the whole sequence, of one or more slabs; or
+    /// `[.., H, Q, S]`: some of the rows.
     Squares {
         num_heads: usize,
         layout: TokenLayout,

@@ -46,8 +46,8 @@ pub(super) fn bare(question: &str) -> &str {
         .unwrap_or(question)
 }
 
-/// Options that a question lists in the authors' form, `Options: A: red, B: blue`, or as lines `A.
-/// red`; empty where they are in another form.
+/// Options that a question lists in the authors' form, `Options: A: red, B: blue`, or as lines
+/// `A. red`; empty where they are in another form.
 pub(super) fn choices(question: &str) -> Vec<String> {
     let lines = choices_of(question);
     if !lines.is_empty() {

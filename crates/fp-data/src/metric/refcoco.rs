@@ -1,6 +1,6 @@
-//! RefCOCO, RefCOCO+ and RefCOCOg: locate what an expression describes. A box is text, `[x0, y0,
-//! x1, y1]` in fractions of the image's width and height, as in lmms-eval's prompt; an answer is
-//! right if its box has an IoU of at least one half with the reference.
+//! RefCOCO, RefCOCO+ and RefCOCOg: locate what an expression describes. A box is text,
+//! `[x0, y0, x1, y1]` in fractions of the image's width and height, as in lmms-eval's prompt; an
+//! answer is right if its box has an IoU of at least one half with the reference.
 
 /// Text before the expression in the prompt.
 const INSTRUCTION: &str = "Bounding box coordinates are specified in the format (top-left x, top-left y, bottom-right x, bottom-right y). All values are floating point numbers bounded between 0 and 1. Please provide the bounding box coordinate of the region this sentence describes: ";

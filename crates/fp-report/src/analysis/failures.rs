@@ -90,8 +90,9 @@ impl Failures {
         self.num_failed == self.num_recorded
     }
 
-    /// Numbers and reasons: `9 of 12 questions failed and are excluded from all results: 8 with …,
-    /// 1 with …`. `None` where no question failed.
+    /// Numbers and reasons:
+    /// `9 of 12 questions failed and are excluded from all results: 8 with …, 1 with …`. `None`
+    /// where no question failed.
     pub fn sentence(&self) -> Option<String> {
         let kinds = self.by_kind.iter();
         let kinds: Vec<String> = kinds

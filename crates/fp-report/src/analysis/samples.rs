@@ -44,8 +44,8 @@ impl SampleCounts {
         }
     }
 
-    /// The questions that figures are based on, such as `60 questions on 20 images` or `54 of 60
-    /// questions on 18 images (6 failed)`.
+    /// The questions that figures are based on, such as `60 questions on 20 images` or
+    /// `54 of 60 questions on 18 images (6 failed)`.
     pub fn text(&self) -> String {
         let images = counted(self.answered_images, "image");
         match self.failed.len() {

@@ -14,8 +14,8 @@ pub(crate) fn oracle(source: &Source<'_>) -> Option<Vec<Option<OnSameQuestions>>
     same.iter().flatten().any(differs).then_some(same)
 }
 
-/// The note after a figure over other questions than vanilla's, such as ` (vanilla 92.5 on the same
-/// 512, +2.5)`; empty where they are the same.
+/// The note after a figure over other questions than vanilla's, such as
+/// ` (vanilla 92.5 on the same 512, +2.5)`; empty where they are the same.
 pub(crate) fn note(same: Option<OnSameQuestions>) -> String {
     match same.filter(|same| !same.is_all) {
         None => String::new(),

@@ -176,8 +176,8 @@ fn lmms_eval_by_letter(answer: &str) -> Option<char> {
 /// lmms-eval's `static` mode where [`lmms_eval`] finds nothing: every spelling of an option's
 /// letter is a candidate, the strongest spelling wins, and its last occurrence in the text counts.
 ///
-/// From the strongest: the text starts or ends with the letter; it follows a phrase such as `the
-/// answer is`; `(A)`, `A.`, `A:`, `A)`, `A` before a space; without any of these, the letter
+/// From the strongest: the text starts or ends with the letter; it follows a phrase such as
+/// `the answer is`; `(A)`, `A.`, `A:`, `A)`, `A` before a space; without any of these, the letter
 /// anywhere.
 pub fn lmms_eval_static(answer: &str, letters: &[char]) -> Option<char> {
     let mut trimmed = strip(answer);

@@ -1,5 +1,5 @@
-//! Look-ups of which the second depends on the first, as in GQA's relational questions: `What
-//! number is on the object with the color of the star?`
+//! Look-ups of which the second depends on the first, as in GQA's relational questions:
+//! `What number is on the object with the color of the star?`
 //!
 //! The anchor is identified by its words, the link is one of its attributes, and the target is the
 //! only other object with that attribute.
