@@ -335,7 +335,7 @@ fn text_only_questions_are_counted_apart() {
         144
     );
     assert!(text.contains("of every sequence in mini t"), "{text}");
-    // The comparisons are the same with and without them.
+    // The comparisons are the same with and without text-only questions.
     let read = |folder: &Path, key: &str| {
         let results = succeed(&["report", "--json", shown(folder)]);
         let results: Value = serde_json::from_str(&results).unwrap();

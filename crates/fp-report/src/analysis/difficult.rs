@@ -19,8 +19,8 @@ use super::scores::{Column, Scores, present};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// Controls that filter difficult samples, by the first part of their names. Those that a run lacks
-/// are ignored.
+/// Controls that choose the difficult samples (the filtering controls), by the first part of their
+/// names. Those that a run lacks are ignored.
 pub const CHOOSING_CONTROLS: [&str; 2] = ["random", "downsample"];
 
 /// Every budget on its difficult samples.

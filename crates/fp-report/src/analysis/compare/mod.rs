@@ -73,7 +73,7 @@ pub struct Comparison {
     pub n: usize,
     /// Number of images.
     pub num_images: usize,
-    /// Number of images on which the scores of a and b differ; only these affect the test.
+    /// Number of images on which the scores of a and b differ; the outcome rests on these.
     pub num_disagreeing_images: usize,
     /// Mean of a.
     pub mean_a: f64,
