@@ -1,12 +1,11 @@
-//! Tells the program which commit and compiler it is built with, so that a run can be
-//! repeated: by Git in a checkout, by what cargo noted in a published package. Without either
-//! the commit stays unknown.
+//! Passes the commit and compiler to the build, so that a run can be repeated: the commit comes
+//! from Git in a checkout and from cargo's note in a published package. Otherwise it is unknown.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Where cargo notes the commit of a package.
+/// File in which cargo records the commit of a package.
 const NOTE: &str = ".cargo_vcs_info.json";
 
 fn main() {
@@ -22,18 +21,18 @@ fn main() {
     }
 }
 
-/// The value of `sha1` in cargo's note.
+/// The value of `sha1` in cargo's file.
 fn noted_commit() -> Option<String> {
     let note = fs::read_to_string(NOTE).ok()?;
     let (_, rest) = note.split_once("\"sha1\"")?;
     Some(rest.split('"').nth(1)?.to_owned())
 }
 
-/// The commit, with `+changes` behind it where sources differ from it.
+/// The commit, followed by `+changes` where the sources differ from it.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| output("git".as_ref(), arguments);
     let head = git(&["rev-parse", "HEAD"])?;
-    // What a commit or a switch to another branch changes, and all sources.
+    // Files that a commit or a switch of branches changes, and all sources.
     for name in ["HEAD", "index", "logs/HEAD"] {
         let path = git(&["rev-parse", "--git-path", name])?;
         if Path::new(&path).exists() {
@@ -44,7 +43,7 @@ fn commit() -> Option<String> {
     for path in sources {
         println!("cargo:rerun-if-changed={path}");
     }
-    // Without locks, since writing the index would have this run again.
+    // Without locks, since writing the index would trigger another build.
     let mut arguments = vec!["--no-optional-locks", "status", "--porcelain"];
     arguments.extend(["--untracked-files=all", "--"]);
     arguments.extend(sources);

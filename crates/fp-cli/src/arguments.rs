@@ -1,4 +1,4 @@
-//! What command lines share: flag spelling, `all`, and ranges.
+//! Common parts of command lines: flag spelling, `all`, and ranges.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 
-/// Spells every flag with `-`, whichever of `-` and `_` it came with. Values,
-/// and everything after a bare `--`, stay as they are.
+/// Spells every flag with `-` in place of `_`. Values, and everything after a bare `--`, are
+/// unchanged.
 pub(crate) fn normalize_flags(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut is_past_flags = false;
     args.into_iter()
@@ -25,14 +25,14 @@ pub(crate) fn normalize_flags(args: impl IntoIterator<Item = OsString>) -> Vec<O
         .collect()
 }
 
-/// Whether `--json` is among the flags, spelled with `-`. Also said of command lines that
-/// can't be parsed.
+/// Whether `--json` is among the flags, which are spelled with `-`. Also works for command lines
+/// that can't be parsed.
 pub(crate) fn asks_for_json(args: &[OsString]) -> bool {
     let mut flags = args.iter().skip(1).take_while(|arg| *arg != "--");
     flags.any(|arg| arg == "--json")
 }
 
-/// A command line as a shell takes it.
+/// A command line quoted for a shell.
 pub(crate) fn command_line(args: impl IntoIterator<Item = OsString>) -> String {
     let quoted = args.into_iter().map(|arg| {
         let arg = arg.to_string_lossy().into_owned();
@@ -46,7 +46,7 @@ pub(crate) fn command_line(args: impl IntoIterator<Item = OsString>) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// One of a kind, or all of them.
+/// One of a kind, or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OneOrAll<T> {
     All,
@@ -54,7 +54,7 @@ pub(crate) enum OneOrAll<T> {
 }
 
 impl<T: Copy> OneOrAll<T> {
-    /// The one, or all of `all`.
+    /// The only one, or all of `all`.
     pub(crate) fn list(self, all: &[T]) -> Vec<T> {
         match self {
             OneOrAll::All => all.to_vec(),
@@ -74,10 +74,10 @@ impl<T: FromStr> FromStr for OneOrAll<T> {
     }
 }
 
-/// The list that names separated by commas make, `all` standing for all of `all`.
+/// The list for names separated by commas, with `all` replaced by the elements of `all`.
 ///
 /// # Errors
-/// A name that comes twice, by itself or because `all` has it too.
+/// A repeated name, also if `all` includes it.
 pub(crate) fn listed<T: Copy + PartialEq + Display>(
     flag: &str,
     names: &[OneOrAll<T>],
@@ -91,7 +91,7 @@ pub(crate) fn listed<T: Copy + PartialEq + Display>(
     Ok(list)
 }
 
-/// Reads `A..B`, half open. Whether it lies in the sequence shows later.
+/// Parses `A..B`, half open. Whether it is inside the sequence is checked later.
 pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, String> {
     let wrong = || format!("`{text}` is not a range; expected A..B, half open, such as 35..611");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;

@@ -1,8 +1,8 @@
-//! How errors leave the program.
+//! Reporting of errors.
 //!
-//! People get one line on standard error. With `--json` programs get one object on
-//! standard output too, so that what reads it always gets JSON; where a part of a result
-//! has already been written there, the object takes the line's place instead.
+//! Users get one line on standard error. With `--json` there is also one object on standard output,
+//! so that its reader always gets JSON; if a part of a result has already been written there, the
+//! object replaces the line on standard error instead.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,15 +15,15 @@ use crate::commands::Incomplete;
 use crate::interrupt::Interrupted;
 use crate::plain::plain;
 
-/// What the command line, a configuration or data are refused with.
+/// Exit code for an invalid command line, configuration or data.
 const EXIT_CODE: u8 = 2;
-/// What a study ends with whose figures lack some of what was asked.
+/// Exit code of a finished study with failures.
 const INCOMPLETE: u8 = 3;
 
-/// Whether standard output has got anything yet.
+/// Whether anything has been written to standard output.
 static IS_PRINTED: AtomicBool = AtomicBool::new(false);
 
-/// Notes that standard output gets something now.
+/// Records that standard output is being written to.
 pub(crate) fn note_output() {
     IS_PRINTED.store(true, Ordering::Relaxed);
 }
@@ -32,12 +32,12 @@ pub(crate) fn note_output() {
 struct Failure {
     /// `usage`, `interrupted`, `incomplete` or `failed`.
     kind: &'static str,
-    /// What went wrong.
+    /// The error.
     message: String,
-    /// Why, outermost first.
+    /// Its causes, outermost first.
     causes: Vec<String>,
     exit_code: u8,
-    /// The command that resumes what was interrupted.
+    /// The command that resumes an interrupted run.
     #[serde(skip_serializing_if = "Option::is_none")]
     resume: Option<String>,
 }
@@ -54,11 +54,11 @@ impl Failure {
         }
     }
 
-    /// Tells people `line`, and programs that asked for it everything.
+    /// Writes `line` for users, and with `json` the whole object.
     fn tell(&self, line: &str, json: bool) -> u8 {
         let object = || serde_json::json!({ "error": self }).to_string();
         let is_printed = IS_PRINTED.load(Ordering::Relaxed);
-        // Where nobody reads, there is nobody to tell.
+        // If the stream is closed, nothing can be reported.
         let _ = if json && is_printed {
             writeln!(std::io::stderr(), "{}", object())
         } else {
@@ -71,7 +71,7 @@ impl Failure {
     }
 }
 
-/// Tells why a command failed or was interrupted.
+/// Reports why a command failed or was interrupted.
 pub(crate) fn failed(error: &anyhow::Error, json: bool) -> u8 {
     let chain = error_chain(error.as_ref());
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -89,7 +89,7 @@ pub(crate) fn failed(error: &anyhow::Error, json: bool) -> u8 {
     Failure::new("failed", chain, EXIT_CODE).tell(&line, json)
 }
 
-/// Tells what is wrong with a command line, or prints the help that it asks for.
+/// Reports the problem of a command line, or prints the requested help.
 pub(crate) fn misused(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
         let _ = error.print();
@@ -109,7 +109,7 @@ pub(crate) fn misused(error: &clap::Error, json: bool) -> u8 {
     Failure::new("usage", vec![message], EXIT_CODE).tell(&text, json)
 }
 
-/// What clap says, without the lines on usage and help, in one line.
+/// Clap's message without usage and help, as one line.
 pub(crate) fn message(text: &str) -> String {
     let end = ["\n\nUsage:", "\n\nFor more information"]
         .iter()

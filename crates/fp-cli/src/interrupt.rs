@@ -1,5 +1,4 @@
-//! Ctrl-C and SIGTERM while a study runs: everything recorded stays, and the same command
-//! resumes it.
+//! Ctrl-C and SIGTERM while a study runs: all records are kept, and the same command resumes it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,21 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::arguments::command_line;
 
-/// A run that was asked to stop, and did.
+/// A run that stopped on request.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     signal: i32,
-    /// Samples that are recorded.
+    /// Number of recorded samples.
     done: usize,
-    /// Samples of this run or shard.
+    /// Number of samples of this run or shard.
     total: usize,
     folder: PathBuf,
-    /// What resumes it.
+    /// The command that resumes it.
     pub(crate) command: String,
 }
 
 impl Interrupted {
-    /// As shells have it: 128 and the signal's number, so 130 after Ctrl-C.
+    /// As in shells: 128 plus the signal's number, so 130 after Ctrl-C.
     pub(crate) fn exit_code(&self) -> u8 {
         u8::try_from(128 + self.signal).unwrap_or(u8::MAX)
     }
@@ -48,16 +47,16 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// What signals come to, from when they are watched to the end of the program.
+/// State of signal handling, from the first watch to the end of the program.
 #[derive(Debug, Default)]
 struct State {
     stop: Arc<AtomicBool>,
     wind_down: Arc<AtomicBool>,
-    /// Whether this is the study of a task, whose first SIGTERM asks as SIGUSR1 does.
+    /// Whether this is the study of a task, whose first SIGTERM acts like SIGUSR1.
     is_task: bool,
-    /// The signal that came first.
+    /// The first signal.
     signal: AtomicI32,
-    /// What is said to a signal that comes when the run is over.
+    /// The message for a signal that arrives when the run is over.
     last_words: Mutex<Option<Interrupted>>,
 }
 
@@ -66,9 +65,9 @@ struct State {
 pub(crate) struct Watch(Arc<State>);
 
 impl Watch {
-    /// The first signal from now on asks the run to stop, the second one ends the program
-    /// at once. SIGUSR1, which schedulers send ahead of a time limit, lets it finish the
-    /// questions at hand first.
+    /// The first signal from now on asks the run to stop; the second one ends the program at once.
+    /// SIGUSR1, which schedulers send ahead of a time limit, lets it finish the current questions
+    /// first.
     ///
     /// # Errors
     /// The system allows no handler.
@@ -84,22 +83,22 @@ impl Watch {
         Ok(Watch(state))
     }
 
-    /// A run begins, perhaps after another: a signal asks it to stop.
+    /// A run begins, possibly after another one: a signal asks it to stop.
     pub(crate) fn begin(&self) {
         *lock(&self.0.last_words) = None;
     }
 
-    /// Set when a run has to stop.
+    /// Flag that is set when a run must stop.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.stop)
     }
 
-    /// Set when a run has to finish the questions at hand and stop.
+    /// Flag that is set when a run must finish the current questions and stop.
     pub(crate) fn wind_down(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.wind_down)
     }
 
-    /// What a run that stopped is told with.
+    /// The description of a stopped run.
     pub(crate) fn interrupted(&self, folder: &Path, done: usize, total: usize) -> Interrupted {
         Interrupted {
             signal: self.0.signal.load(Ordering::SeqCst),
@@ -110,7 +109,7 @@ impl Watch {
         }
     }
 
-    /// The run is over and only its report is left: a signal ends the program at once.
+    /// The run is over and only its report remains: a signal ends the program at once.
     pub(crate) fn finish(&self, folder: &Path, total: usize) {
         let words = self.interrupted(folder, total, total);
         *lock(&self.0.last_words) = Some(words);
@@ -121,8 +120,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stops the run when the task that started this program is gone: its end of the pipe that
-/// is this program's standard input closes.
+/// Stops the run when the task that started this program is gone, which closes its end of the pipe
+/// to this program's standard input.
 fn stop_with_task(state: &Arc<State>) -> std::io::Result<()> {
     let state = Arc::clone(state);
     std::thread::Builder::new()
@@ -155,7 +154,7 @@ fn watch(state: &Arc<State>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere the system ends the program, which loses nothing either.
+/// On other systems the program is ended by the system, without loss of records.
 #[cfg(not(unix))]
 fn watch(_: &Arc<State>) -> std::io::Result<()> {
     Ok(())
@@ -168,7 +167,7 @@ impl State {
 
         let mut err = std::io::stderr();
         if let Some(words) = lock(&self.last_words).take() {
-            // Every file is written whole or not at all, so that ending here is safe.
+            // Every file is written completely or not at all, so ending here is safe.
             let words = Interrupted { signal, ..words };
             let _ = writeln!(err, "{words}");
             std::process::exit(i32::from(words.exit_code()));
@@ -182,7 +181,7 @@ impl State {
             return;
         }
         if self.stop.load(Ordering::SeqCst) {
-            // Records survive that: a torn last line is dropped on resuming.
+            // Records survive that: a truncated last line is dropped on resuming.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
             return;
         }

@@ -1,8 +1,8 @@
-//! How this program was built and called, to be noted in a run.
+//! Build and command line of this program, to be recorded in a run.
 
 use fp_eval::study::Invocation;
 
-/// What is known of the running program; what isn't stays empty.
+/// Information about the running program; unknown values stay empty.
 pub(crate) fn current() -> Invocation {
     Invocation {
         command: std::env::args_os()

@@ -1,8 +1,8 @@
-//! The `finepruner` command: which attention heads and which query tokens best identify
-//! the visual tokens that a vision-language model may drop.
+//! The `finepruner` command: which attention heads and which query tokens best identify the visual
+//! tokens that a vision-language model may drop.
 //!
-//! [`run()`] is the command itself; [`api`] is what other front ends call in its place: the
-//! same checks, the same results, values instead of text. [`readers`] is for tests on damaged files.
+//! [`run()`] is the command itself; [`api`] is the interface for other front ends: the same checks
+//! and results, as values instead of text. [`readers`] is for tests on damaged files.
 //!
 //! ```
 //! let listed = fp_cli::api::strategies()?;
@@ -77,8 +77,8 @@ enum Command {
     Completions(commands::completions::CompletionsArgs),
 }
 
-/// Runs a command line, the program's name first, and gives the exit code. Output and errors
-/// go where a program's go.
+/// Runs a command line, which begins with the program's name, and returns the exit code. Output and
+/// errors go to the standard streams.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = arguments::normalize_flags(args);
     let json = arguments::asks_for_json(&args);
@@ -113,7 +113,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match outcome {
         Ok(()) => 0,
-        // The reader of a pipe, such as `head`, has seen enough.
+        // The reader of the pipe, such as `head`, has closed it.
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) if error.is::<commands::AlreadyReported>() => 2,
         Err(error) => failure::failed(&error, json),

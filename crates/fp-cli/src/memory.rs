@@ -1,4 +1,4 @@
-//! Attention that lies in memory: an array with strides, of which only what is needed is read.
+//! Attention in memory: an array with strides, of which only the needed parts are read.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use crate::attention::Value;
 use crate::dump::Precision;
 
-/// A number type that attention lies in memory as.
+/// A number type of attention in memory.
 pub(crate) trait Attention: Element<Key: Value> {
     const PRECISION: Precision;
 }
@@ -30,21 +30,21 @@ impl Attention for bf16 {
     const PRECISION: Precision = Precision::Bf16;
 }
 
-/// Elements of one of the number types that attention lies in memory as, borrowed.
+/// Borrowed elements in one of the number types of attention in memory.
 #[derive(Debug, Clone, Copy)]
 pub enum Elements<'a> {
     /// 64 bits.
     F64(&'a [f64]),
     /// 32 bits.
     F32(&'a [f32]),
-    /// 16 bits, IEEE.
+    /// 16 bits, IEEE half precision.
     F16(&'a [f16]),
-    /// 16 bits, brain.
+    /// 16 bits, bfloat16.
     Bf16(&'a [bf16]),
 }
 
 impl Elements<'_> {
-    /// All elements of an array of `shape` and `strides`, row-major, as `f64`.
+    /// All elements of an array of `shape` and `strides`, row-major, converted to `f64`.
     ///
     /// # Errors
     /// Strides that don't fit the shape, or lead out of the elements.
@@ -61,7 +61,7 @@ impl Elements<'_> {
     }
 }
 
-/// An array whose elements lie at strides, counted in elements.
+/// An array with strides, counted in elements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Array<'a, T> {
     elements: &'a [T],
@@ -70,11 +70,11 @@ pub(crate) struct Array<'a, T> {
 }
 
 impl<'a, T: Copy> Array<'a, T> {
-    /// An array of `shape` whose first element is the first of `elements`; one step along a
-    /// dimension leads `strides` elements on.
+    /// An array of `shape` whose first element is the first of `elements`, with `strides` in
+    /// elements.
     ///
     /// # Errors
-    /// Another number of strides than dimensions, or an index that leads out of `elements`.
+    /// The numbers of strides and dimensions differ, or an index leads out of `elements`.
     pub(crate) fn new(elements: &'a [T], shape: &'a [usize], strides: &'a [usize]) -> Result<Self> {
         ensure!(
             shape.len() == strides.len(),
@@ -96,12 +96,12 @@ impl<'a, T: Copy> Array<'a, T> {
         })
     }
 
-    /// Its sides.
+    /// Its shape.
     pub(crate) fn shape(&self) -> &'a [usize] {
         self.shape
     }
 
-    /// All elements, row-major: where they lie, if they lie so.
+    /// All elements, row-major; borrowed if they are contiguous.
     pub(crate) fn dense(&self) -> Cow<'a, [T]> {
         self.part(0, 0)
     }
@@ -119,7 +119,7 @@ impl<'a, T: Copy> Array<'a, T> {
         self.part(num_leading, start)
     }
 
-    /// What dimensions from `dimension` on hold, from element `start` on.
+    /// The elements of the dimensions from `dimension` on, beginning at element `start`.
     fn part(&self, dimension: usize, start: usize) -> Cow<'a, [T]> {
         let (shape, strides) = (&self.shape[dimension..], &self.strides[dimension..]);
         let len: usize = shape.iter().product();
@@ -137,7 +137,7 @@ impl<'a, T: Copy> Array<'a, T> {
     }
 }
 
-/// Whether elements follow each other without gaps, row-major.
+/// Whether the elements are contiguous, row-major.
 fn is_dense(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     for (&side, &stride) in shape.iter().zip(strides).rev() {

@@ -1,11 +1,11 @@
-//! Text of files on a terminal.
+//! Safe output of foreign text on a terminal.
 //!
-//! Names of tensors, datasets and files come from others. What a terminal takes for a
-//! command, and what turns the direction of writing, is shown instead of obeyed.
+//! Names of tensors, datasets and files come from others. Control sequences and marks that change
+//! the writing direction are shown instead of obeyed.
 
 use std::borrow::Cow;
 
-/// `text` with everything but its letters, blanks, tabs and line ends spelled out.
+/// `text` with all control characters except tabs and line breaks escaped.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_command) {
         return Cow::Borrowed(text);
@@ -23,7 +23,7 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 
 fn is_command(letter: char) -> bool {
     let is_control = letter.is_control() && !matches!(letter, '\n' | '\t');
-    // Marks that turn or override the direction of what follows.
+    // Marks that change or override the direction of the following text.
     is_control
         || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,5 +1,5 @@
-//! What the command reads of others, one function a kind: `cargo xtask fuzz` hands them damaged
-//! texts and files. Each says whether it took what it was given.
+//! Parsers of foreign input, one function per kind: `cargo xtask fuzz` passes damaged texts and
+//! files to them. Each returns whether it accepted its input.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::arguments::{
 use crate::attention::{FirstDimension, Form, QueryRows, Squares, read_per_head};
 use crate::dump::Dump;
 
-/// Reads an attention dump as `finepruner score` does, in every meaning that its first dimension
-/// can have, of layers the one of this number, counted from 1.
+/// Reads an attention dump as `finepruner score` does, with every possible meaning of its first
+/// dimension; if these are layers, the one with this number, counted from 1.
 pub fn attention_dump(file: &Path, layer: usize) -> bool {
     let mut is_read = false;
     for first in [
@@ -74,7 +74,7 @@ fn read_as(file: &Path, first: FirstDimension) -> Result<()> {
     Ok(())
 }
 
-/// Reads `text` as words of a command line: flags, a range, a list of head strategies.
+/// Parses `text` as words of a command line: flags, a range, a list of head strategies.
 pub fn command_line_words(text: &str) -> bool {
     let args = normalize_flags(text.split(' ').map(OsString::from));
     std::hint::black_box((asks_for_json(&args), command_line(args)));

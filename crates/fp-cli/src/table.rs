@@ -1,19 +1,19 @@
-//! Tables and text that fit a terminal of 80 columns. No word is ever broken.
+//! Tables and text for a terminal of 80 columns. Words are never broken.
 
 use unicode_width::UnicodeWidthStr;
 
-/// Columns that everything fits.
+/// Width of all output, in columns.
 pub(crate) const WIDTH: usize = 80;
-/// Blanks between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
-/// What is under a heading of its own is indented so far.
+/// Indentation below a heading.
 const INDENT: usize = 2;
 
-/// A table with a line under its header; columns in `right` are numbers.
+/// A table with a line under its header; columns in `right` are right-aligned numbers.
 ///
-/// Where the columns don't fit beside each other, text and headers go on in further lines,
-/// at spaces. Where the words are too long even for that, the first column becomes a
-/// heading above the others, and in the end every cell a line of its own.
+/// Where the columns don't fit side by side, text and headers are wrapped at spaces. Where the
+/// words are too long even for that, the first column becomes a heading above the others, and
+/// finally every cell gets a line of its own.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
     let table = Cells {
         header,
@@ -26,7 +26,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[usize]) -> S
         .unwrap_or_else(|| table.one_below_the_other())
 }
 
-/// What stands in a table.
+/// Header and rows of a table.
 struct Cells<'a> {
     header: &'a [&'a str],
     rows: &'a [Vec<String>],
@@ -72,7 +72,7 @@ impl Cells<'_> {
         lines.join("\n")
     }
 
-    /// Widths of columns that fit `room` together; none where no widths do.
+    /// Widths of columns that together fit into `room`; `None` if there are none.
     fn widths(&self, columns: &[usize], room: usize) -> Option<Vec<usize>> {
         let longest = |column: usize, of: &dyn Fn(&str) -> usize| {
             let cells = self.rows.iter().map(|row| of(cell(row, column)));
@@ -82,7 +82,7 @@ impl Cells<'_> {
         let word = |text: &str| word(text).unwrap_or(0);
         let of_header = |column: usize| self.header[column].width();
         let is_number = |column: usize| self.right.contains(&column);
-        // A number and its unit, or an interval, stay in one line.
+        // A number with its unit, or an interval, stays on one line.
         let least = |&column: &usize| {
             if is_number(column) {
                 longest(column, &|text| text.width()).max(word(self.header[column]))
@@ -106,13 +106,13 @@ impl Cells<'_> {
                 spare -= 1;
             }
         };
-        // Text is read best in one line, and after it headers.
+        // Text is most readable on one line, then headers are.
         grow(&|at| of_cells[at]);
         grow(&|at| of_header(columns[at]));
         Some(widths)
     }
 
-    /// One row, of as many lines as its longest cell takes.
+    /// The lines of one row, as many as its tallest cell has.
     fn lines<'t>(
         &self,
         columns: &[usize],
@@ -154,13 +154,13 @@ fn cell(row: &[String], column: usize) -> &str {
     row.get(column).map_or("", String::as_str)
 }
 
-/// What columns take beside each other.
+/// Total width of columns side by side.
 fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-/// A label and its text, which begins at column `indent` and goes on under itself. A label
-/// that is too long for that has a line of its own.
+/// A label and its text, which begins at column `indent` and is aligned there on further lines. A
+/// label that is too long for that gets a line of its own.
 pub(crate) fn labelled(label: &str, text: &str, indent: usize) -> Vec<String> {
     let mut texts = wrap(text, WIDTH.saturating_sub(indent)).into_iter();
     let mut lines = Vec::new();
@@ -175,7 +175,7 @@ pub(crate) fn labelled(label: &str, text: &str, indent: usize) -> Vec<String> {
     lines
 }
 
-/// Ascending indices as ranges, `0-3 7 9-10`, cut with `…` at `max_chars`.
+/// Ascending indices as ranges, `0-3 7 9-10`, truncated with `…` at `max_chars`.
 pub(crate) fn ranges(indices: &[usize], max_chars: usize) -> String {
     let mut text = String::new();
     for run in indices.chunk_by(|a, b| a + 1 == *b) {
@@ -185,7 +185,7 @@ pub(crate) fn ranges(indices: &[usize], max_chars: usize) -> String {
             [] => continue,
         };
         let is_last = run.last() == indices.last();
-        // Room for the space before, and for what says that more follows.
+        // Space for the separator, and for the mark of truncation.
         let needed = text.len() + usize::from(!text.is_empty()) + part.len();
         if needed + if is_last { 0 } else { 2 } > max_chars {
             return text + " …";
@@ -198,8 +198,8 @@ pub(crate) fn ranges(indices: &[usize], max_chars: usize) -> String {
     text
 }
 
-/// Breaks `text` at spaces into lines of at most `width` columns; a longer
-/// word keeps a line of its own.
+/// Breaks `text` at spaces into lines of at most `width` columns; a longer word gets a line of its
+/// own.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -214,8 +214,8 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Each line of `text` that is too long broken at spaces, its indentation kept; lines that
-/// fit stay as they are.
+/// Breaks each line of `text` that is too long at spaces, keeping its indentation; other lines are
+/// unchanged.
 pub(crate) fn wrap_lines(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {

@@ -6,7 +6,7 @@ use crate::common::{
     self, error_object, fail, finepruner, npy, npy_header, squares, succeed, write_dump,
 };
 
-/// Runs `score` on the tensor given and expects an error with `parts`.
+/// Runs `score` on the given tensor and expects an error with `parts`.
 #[track_caller]
 fn check(shape: &[usize], values: &[f32], flags: &[&str], parts: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn values_that_no_softmax_gives() {
             &["--keep=2"],
             &["head 1 ", "column 3", name],
         );
-        // The last row of sample 1, head 2: outside the image, and still wrong.
+        // The last row of sample 1, head 2: outside the image, and still invalid.
         let mut values = squares(2, 3, 10);
         values[(3 + 2) * 100 + 9 * 10] = value;
         let flags = ["--keep=2", "--image-range=2..7"];
@@ -259,7 +259,7 @@ fn unknown_strategies_list_the_known_ones() {
 
 #[test]
 fn no_attention_to_the_image() {
-    // The last row looks at nothing but the token before the image.
+    // The last row attends only to the token before the image.
     let mut values = vec![0.0; 2 * 4 * 4];
     for row in values.chunks_exact_mut(4) {
         row[0] = 1.0;
@@ -358,7 +358,7 @@ fn number_types_that_are_not_read() {
     fail(&args, &["tensor `ids` is I64", "F64, F32, F16 or BF16"]);
 }
 
-/// The object that an error is with `--json`; people find it on standard error too.
+/// The error object with `--json`; users get the message on standard error too.
 #[track_caller]
 fn told(args: &[&str]) -> serde_json::Value {
     let output = finepruner(args);
@@ -380,7 +380,7 @@ fn errors_are_json_where_json_is_asked_for() {
         "No such file or directory (os error 2)"
     );
 
-    // Whatever is wrong with the command line itself.
+    // All kinds of errors of the command line itself.
     for (args, part) in [
         (&["study", "--nonsense", "--json"][..], "'--nonsense'"),
         (&["nonsense", "--json"], "nonsense"),
@@ -396,7 +396,7 @@ fn errors_are_json_where_json_is_asked_for() {
             "{error}"
         );
     }
-    // Help is help.
+    // Help is printed as text.
     let help = finepruner(&["study", "--json", "--help"]);
     assert_eq!(help.code, Some(0));
     assert!(help.stdout.contains("Usage: finepruner study"));
@@ -420,7 +420,7 @@ fn every_cause_is_told_once() {
     assert_eq!(count("there-is-none.json"), 1, "{}", output.stderr);
 }
 
-/// What a sample failed with is named by its file once, in the record and on the terminal.
+/// The cause of a failed sample is stated once with its file, in the record and on the terminal.
 #[test]
 fn failed_samples_are_named_with_their_cause() {
     let dir = tempfile::tempdir().unwrap();
@@ -470,7 +470,7 @@ fn failed_samples_are_named_with_their_cause() {
         &output,
         "--no-report",
     ];
-    // With a report or without, they come first, each named once.
+    // With or without a report, failures come first, each named once.
     for args in [&args[..], &args[..args.len() - 1]] {
         let output = common::finepruner(args);
         assert_eq!(output.code, Some(3), "{}", output.stderr);
@@ -499,7 +499,7 @@ fn failed_samples_are_named_with_their_cause() {
     assert!(error.contains("p5.png: damaged PNG image: "), "{error}");
 }
 
-/// Runs `config check` and expects code 2 with everything on standard output.
+/// Runs `config check` and expects code 2 with all problems on standard output.
 #[track_caller]
 fn config_check(args: &[&str]) -> String {
     let output = common::finepruner(&[&["config", "check"], args].concat());
@@ -559,7 +559,7 @@ fn every_problem_of_every_configuration() {
     assert_eq!(of(1)["problems"][1]["place"], "budgets[0].retention");
     assert_eq!(of(2)["not_checked"].as_array().unwrap().len(), 1);
 
-    // With a shape the model needn't be there, and what needs it is checked.
+    // With a shape the model needn't exist, and settings that depend on it are checked.
     let text = config_check(&["--shape=llava-1.5-7b", &second]);
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
@@ -615,7 +615,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
         );
         assert!(!output.exists());
     }
-    // A flag takes the place of what the file says, right or wrong.
+    // A flag replaces the value in the file, valid or not.
     std::fs::write(&path, r#"{"study": "a", "model": "no/such"}"#).unwrap();
     let explained = ["config", "explain", &config, "--shape=llava-1.5-7b"];
     let text = common::succeed(&explained);
@@ -636,7 +636,7 @@ fn rows_per_head_are_parts_of_rows_that_sum_to_1() {
         let path = write_dump(dir.path(), &[("a", shape, values)]);
         path.to_str().unwrap().to_owned()
     };
-    // Before the softmax, summed over layers, one head of three alone.
+    // Before the softmax; summed over layers; invalid in one of three heads only.
     for (values, head) in [
         ([1.0, 2.0, 0.0, 0.1, 0.1, 0.0], "head 0"),
         ([0.1, 0.1, 0.0, 0.4, 0.4, 0.3], "head 1"),
@@ -648,7 +648,7 @@ fn rows_per_head_are_parts_of_rows_that_sum_to_1() {
             &[head, "sums to", "at most 1"],
         );
     }
-    // What rounding explains is no more than 1.
+    // Sums that exceed 1 only by rounding are accepted.
     let path = score(&[2, 3], &[0.5, 0.25, 0.2505, 0.1, 0.2, 0.3]);
     succeed(&["score", &path, "--keep=2"]);
 }
@@ -668,7 +668,7 @@ fn one_heads_square_is_no_row_per_head() {
             &["zero above its diagonal", &again, "--image-range"],
         );
     }
-    // As many heads as tokens, and each sees all of them.
+    // As many heads as tokens, each with attention to all of them.
     let path = write_dump(dir.path(), &[("a", &[2, 2], &[0.2, 0.3, 0.4, 0.1])]);
     succeed(&["score", path.to_str().unwrap(), "--keep=1"]);
 }

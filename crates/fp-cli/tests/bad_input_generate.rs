@@ -1,5 +1,5 @@
-//! `finepruner generate`: each kind of bad input is one clear error, told before
-//! weights are read, and odd images give answers.
+//! `finepruner generate`: each kind of bad input is one clear error, reported before weights are
+//! read, and unusual images are answered.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn bmp(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// A checkpoint of the golden model with one NaN in it: whoever reads weights fails.
+/// A checkpoint of the golden model with one NaN in it: reading its weights fails.
 fn poisoned() -> TempDir {
     let root = copy_of(&golden("model"));
     let path = root.path().join("model.safetensors");
@@ -192,7 +192,7 @@ fn odd_images_have_answers() {
             assert_eq!(answer["layout"]["num_image"], 576, "{}", image.display());
         }
     }
-    // What precedes the second frame is the whole of the image.
+    // The first frame is the whole image.
     let first = fs::read(image_case("gif_animated.gif")).unwrap();
     let cut = dir.path().join("cut.gif");
     fs::write(&cut, &first[..first.len() - 8]).unwrap();
@@ -208,7 +208,7 @@ fn any_resolution_images() {
         fs::write(&path, bmp(width, height)).unwrap();
         path
     };
-    // Four patches of the whole image and the grid of 2 by 4 with two ends of row.
+    // Four patches of the whole image, and the grid of 2 by 4 with two end-of-row tokens.
     let wide = answer(model.path(), &image(60, 30), &[]);
     assert_eq!(wide["layout"]["num_image"], 4 + 2 * (4 + 1));
     let single = answer(model.path(), &image(1, 1), &["--keep=1"]);
@@ -235,7 +235,7 @@ fn any_resolution_images() {
     ] {
         assert!(svg.contains(&counts), "{counts} is not in: {svg}");
     }
-    // One square is what remains of any image if asked for.
+    // On request, any image is reduced to one square.
     let square = answer(model.path(), &image(20_000, 10), &["--aspect=pad"]);
     assert_eq!(square["layout"]["num_image"], 4);
     refuse(
@@ -281,7 +281,7 @@ fn a_preprocessor_that_does_not_fit_the_tower() {
         &[],
         &["preprocessor_config.json", "image_std"],
     );
-    // Absent: the class defaults, which are another tower's.
+    // Without the file: the class defaults, which belong to another tower.
     fs::remove_file(&path).unwrap();
     refuse(root.path(), &image, &[], &["class defaults", "224x224"]);
 }
@@ -312,13 +312,13 @@ fn prompts() {
         &["cannot be used with"],
     );
     let flag = format!("--model={}", model.display());
-    // A question about no image is one: it comes as far as the weights.
+    // A text-only question is valid: it gets as far as reading the weights.
     fail(&["generate", &flag, "--prompt=Hi"], &["NaN at index"]);
     let image_flag = format!("--image={}", image.display());
     fail(&["generate", &flag, &image_flag], &["--prompt TEXT"]);
     fail(&["generate"], &["--model <DIR>"]);
 
-    // Nothing around the image is an odd prompt and a prompt.
+    // An image alone is an unusual prompt, but a valid one.
     let model = golden("model");
     for flag in ["--raw-prompt=<image>", "--prompt="] {
         assert!(answer(&model, image, &[flag])["token_ids"].is_array());
@@ -335,7 +335,7 @@ fn tokenizers() {
     let expected = answer(root.path(), &image, &[])["token_ids"].clone();
     let mut tokenizer = read_json(&path);
     let whole = tokenizer.clone();
-    // The image's own token may be unknown to the tokenizer: the config has its id.
+    // The tokenizer needn't know the image token: the configuration has its id.
     let added = tokenizer["added_tokens"].as_array_mut().unwrap();
     added.retain(|token| token["content"] != "<image>");
     if let Some(vocab) = tokenizer["model"]["vocab"].as_object_mut() {
@@ -370,7 +370,7 @@ fn tokenizers() {
     assert!(inspect.stdout.contains("missing    tokenizer.json"));
 }
 
-/// None of these gets as far as the weights, one of which is NaN.
+/// None of these gets as far as reading the weights, one of which is NaN.
 #[test]
 fn flags_that_cannot_be_met() {
     let (model, image) = (poisoned(), golden("image0.png"));
@@ -432,7 +432,7 @@ fn logits_are_written_whole_or_not_at_all() {
     let flag = format!("--logits={}", file.display());
     let (broken, image) = (poisoned(), golden("image0.png"));
 
-    // A place that can't be written is told before weights are read.
+    // An unwritable path is reported before weights are read.
     let nowhere = format!("--logits={}/none/logits", dir.path().display());
     refuse(
         broken.path(),
@@ -449,7 +449,7 @@ fn logits_are_written_whole_or_not_at_all() {
         &["--logits=/dev/null"],
         &["not a regular file"],
     );
-    // A run that fails leaves nothing, and what was there as it was.
+    // A failed run writes nothing, and leaves existing files unchanged.
     refuse(broken.path(), &image, &[&flag], &["NaN"]);
     assert_eq!(files(), 0);
     fs::write(&file, b"older").unwrap();
@@ -475,7 +475,7 @@ fn checkpoints() {
     refuse(root.path(), &image, &[], &parts);
     fail(&["inspect", root.path().to_str().unwrap()], &parts);
 
-    // A tensor of another shape: name, file, both shapes.
+    // A tensor of another shape: the error has its name, the file and both shapes.
     let tensors = SafeTensors::deserialize(&whole).unwrap();
     let name = "multi_modal_projector.linear_1.weight";
     let mut views: Vec<_> = tensors.tensors();
@@ -514,14 +514,14 @@ fn checkpoints() {
     );
 }
 
-/// Refused in the same words, with code 2, by all that would run the model.
+/// Refused with the same message and code 2 by every command that would run the model.
 #[track_caller]
 fn refuse_everywhere(model: &Path, parts: &[&str]) {
     fail(&["inspect", model.to_str().unwrap()], parts);
     refuse(model, &golden("image0.png"), &[], parts);
     let study = study(model);
     assert_eq!(study.code, Some(2), "{}", study.stderr);
-    // Lines of a study's errors are broken to fit a terminal.
+    // Error lines of a study are wrapped to the terminal's width.
     let words: Vec<&str> = study.stderr.split_whitespace().collect();
     let told = words.join(" ");
     for part in parts {
@@ -553,14 +553,14 @@ fn study(model: &Path) -> common::Output {
 
 #[test]
 fn folders_that_are_no_full_model() {
-    // An adapter next to the weights, and then without them.
+    // An adapter beside the weights, and then without them.
     let root = copy_of(&golden("model"));
     let adapter = json!({"base_model_name_or_path": "someone/base", "peft_type": "LORA"});
     write_json(&root.path().join("adapter_config.json"), &adapter);
     refuse_everywhere(root.path(), &["a LoRA adapter for someone/base beside"]);
     fs::remove_file(root.path().join("model.safetensors")).unwrap();
     refuse_everywhere(root.path(), &["not a full model", "merge_and_unload"]);
-    // A projector alone.
+    // Only a projector.
     fs::remove_file(root.path().join("adapter_config.json")).unwrap();
     fs::write(root.path().join("mm_projector.bin"), b"").unwrap();
     refuse_everywhere(root.path(), &["only a projector (mm_projector.bin)"]);
@@ -579,7 +579,7 @@ fn folders_that_are_no_full_model() {
     refuse_everywhere(root.path(), &["AWQ, 4 bit", "quantization_config"]);
 }
 
-/// What `inspect` calls incomplete no command runs.
+/// Checkpoints that `inspect` calls incomplete are refused by all commands.
 #[test]
 fn inspecting_and_running_agree() {
     let check = |root: &TempDir, parts: &[&str]| {
@@ -606,7 +606,7 @@ fn inspecting_and_running_agree() {
     preprocessor["crop_size"] = json!(224);
     write_json(&path, &preprocessor);
     check(&root, &["224x224", "takes 336x336"]);
-    // The slow tokenizer alone.
+    // Only the slow tokenizer.
     let root = copy_of(&golden("model"));
     fs::rename(
         root.path().join("tokenizer.json"),
@@ -616,7 +616,7 @@ fn inspecting_and_running_agree() {
     check(&root, &["tokenizer.model", "LlamaTokenizerFast"]);
 }
 
-/// Contradictions that change no answer are told beside it.
+/// Contradictions that don't affect the answer are reported with it.
 #[test]
 fn contradictions_that_are_not_followed() {
     let root = copy_of(&golden("model"));
@@ -644,7 +644,7 @@ fn contradictions_that_are_not_followed() {
         output.stderr
     );
 
-    // The class token among the features: one token more, and no cell of the grid.
+    // The class token is among the features: one more token, which is no cell of the grid.
     config["image_seq_length"] = json!(577);
     config["vision_feature_select_strategy"] = json!("full");
     write_json(&path, &config);

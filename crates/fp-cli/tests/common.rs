@@ -7,14 +7,14 @@ use std::process::Command;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-/// What a run of the command left.
+/// Output of a run of the command.
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Where the examples, the configurations and the shipped files are.
+/// Folder of the examples, configurations and shipped files.
 pub(crate) fn workspace() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.canonicalize().unwrap()
@@ -33,7 +33,7 @@ pub(crate) fn finepruner(args: &[&str]) -> Output {
     }
 }
 
-/// Runs it and expects success.
+/// Runs `finepruner` and expects success.
 #[track_caller]
 pub(crate) fn succeed(args: &[&str]) -> String {
     let output = finepruner(args);
@@ -41,8 +41,8 @@ pub(crate) fn succeed(args: &[&str]) -> String {
     output.stdout
 }
 
-/// Runs it and expects code 2, `parts` in the message, and on standard output nothing, or
-/// with `--json` the same as JSON. No part of the message comes twice.
+/// Runs it and expects code 2, `parts` in the message, and nothing on standard output, or with
+/// `--json` the same message as JSON. No part of the message may be repeated.
 #[track_caller]
 pub(crate) fn fail(args: &[&str], parts: &[&str]) {
     let output = finepruner(args);
@@ -71,7 +71,7 @@ pub(crate) fn fail(args: &[&str], parts: &[&str]) {
     }
 }
 
-/// The object that an error is with `--json`, alone on standard output.
+/// The error object with `--json`, which is all of standard output.
 #[track_caller]
 pub(crate) fn error_object(stdout: &str) -> serde_json::Value {
     let told: serde_json::Value = serde_json::from_str(stdout).unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn write_dump_with(
     path
 }
 
-/// An `.npy` file by hand: a version's preamble, the header's dictionary, the data.
+/// An `.npy` file made by hand: the version's preamble, the header's dictionary, the data.
 pub(crate) fn npy(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
     let length = header.len() as u32;
     let mut bytes = b"\x93NUMPY".to_vec();
@@ -131,7 +131,7 @@ pub(crate) fn npy(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What NumPy writes for an array in C order.
+/// NumPy's header for an array in C order.
 pub(crate) fn npy_header(descr: &str, shape: &[usize]) -> String {
     let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
     format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n")
@@ -184,10 +184,10 @@ pub(crate) fn squares(slabs: usize, heads: usize, sequence: usize) -> Vec<f32> {
     values
 }
 
-/// The shipped model's folder.
+/// Folder of the shipped model.
 const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/finepruner-tiny");
 
-/// The shipped model as one of any resolution: pinpoints, and an embedding that ends rows.
+/// The shipped model as an any-resolution one: with pinpoints, and an embedding that ends rows.
 pub(crate) fn any_resolution(to: &Path) {
     let from = Path::new(EMBEDDED);
     for name in [

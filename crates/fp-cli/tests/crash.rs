@@ -1,5 +1,5 @@
-//! Studies that are killed, cut off or meet a full disk go on to the result that an
-//! undisturbed one has.
+//! Studies that are killed, have truncated files or meet a full disk can be resumed, with the same
+//! result as an undisturbed study.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::{error_object, fail, finepruner};
 
-/// Kills, each at another point.
+/// Number of kills, each at a different time.
 const KILLS: usize = 20;
 
 /// A small study of the embedded model, in `folder`.
@@ -37,7 +37,7 @@ fn arguments(folder: &Path) -> Vec<String> {
     arguments
 }
 
-/// Runs the study to its end and returns how many samples were there before.
+/// Runs the study to its end and returns the number of samples recorded before.
 #[track_caller]
 fn finish(folder: &Path) -> usize {
     let arguments = arguments(folder);
@@ -52,7 +52,7 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap_or_default()
 }
 
-/// The records as lines, whether they are in blocks by now or not.
+/// The records as lines, whether they are stored in blocks yet or not.
 fn lines(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     let read = Records::open(folder).and_then(|records| {
@@ -65,7 +65,7 @@ fn lines(folder: &Path) -> Vec<u8> {
     all
 }
 
-/// Makes lines all that the folder has of records.
+/// Replaces all records of the folder by these lines.
 fn set_lines(folder: &Path, lines: &[u8]) {
     let _ = std::fs::remove_file(folder.join("records.blocks"));
     std::fs::write(folder.join("records.jsonl"), lines).unwrap();
@@ -73,15 +73,15 @@ fn set_lines(folder: &Path, lines: &[u8]) {
 
 fn num_lines(folder: &Path) -> usize {
     let counted = count_records(folder, Counted::default()).unwrap().lines as usize;
-    // Nothing is taken away, and both count alike unless the run goes on in between.
+    // Records are never removed, and both counts are equal unless the run adds records in between.
     assert!(Records::open(folder).unwrap().num_samples() >= counted);
     counted
 }
 
-/// What an undisturbed run leaves.
+/// Files of an undisturbed run.
 struct Whole {
     records: Vec<u8>,
-    /// As they are stored.
+    /// The stored blocks.
     blocks: Vec<u8>,
     results: Vec<u8>,
 }
@@ -108,7 +108,7 @@ impl Whole {
         assert!(read(folder, "results.json") == self.results);
     }
 
-    /// What was recorded so far is the beginning of the whole, but for a torn last line.
+    /// The records so far are a prefix of the whole, except for a truncated last line.
     #[track_caller]
     fn check_part(&self, folder: &Path) {
         assert!(self.records.starts_with(&lines(folder)));
@@ -151,7 +151,7 @@ fn a_run_killed_at_any_point_goes_on_to_the_same_result() {
     while kills < KILLS {
         let before = num_lines(&folder(current));
         let mut child = start(&folder(current));
-        // From the very start to a little past the usual end.
+        // From the start to slightly after the usual end.
         std::thread::sleep(length.mul_f64(1.05 * random.next()));
         let ended = child.try_wait().unwrap();
         // `kill` is SIGKILL: no handler, no destructor, no flush.
@@ -177,7 +177,7 @@ fn a_run_killed_at_any_point_goes_on_to_the_same_result() {
     whole.check(&folder(current));
 }
 
-/// Starts the study, and tells it `signals` as soon as so many samples are recorded.
+/// Starts the study, and sends it `signals` as soon as `num_samples` samples are recorded.
 fn interrupted(folder: &Path, num_samples: usize, signals: &[&str]) -> std::process::Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_finepruner"))
         .args(arguments(folder))
@@ -214,7 +214,7 @@ fn an_interrupted_study_says_how_it_is_resumed() {
         assert_eq!(message.lines().count(), 1, "{message}");
         let said = format!("interrupted: {recorded} of 16 samples are recorded in ");
         assert!(message.starts_with(&said), "{message}");
-        // What it says can be pasted into a shell.
+        // The message contains a command that can be pasted into a shell.
         let (_, command) = message
             .split_once("the same command resumes the run: ")
             .unwrap();
@@ -230,7 +230,7 @@ fn an_interrupted_study_says_how_it_is_resumed() {
     }
 }
 
-/// The second one ends the program wherever it is, if the first one hasn't yet.
+/// The second signal ends the program wherever it is, unless the first one has done so.
 #[test]
 fn two_interrupts_lose_nothing_either() {
     let temporary = tempfile::tempdir().unwrap();
@@ -247,8 +247,8 @@ fn two_interrupts_lose_nothing_either() {
     whole.check(&folder);
 }
 
-/// As a full disk, but that it is full for this program alone: the system refuses to
-/// write further than so many units of 512 bytes into any file.
+/// Simulates a full disk for this program only: the system refuses to write beyond `blocks` units
+/// of 512 bytes in any file.
 fn run_limited(folder: &Path, blocks: usize) -> std::process::Output {
     Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""])
@@ -266,7 +266,7 @@ fn a_full_disk_is_named_and_nothing_is_lost() {
     let all = whole.records.len() / 512;
     let folder = temporary.path().join("run");
     let mut seen = Vec::new();
-    // Not enough for the description; for some records; for all, and not for the result.
+    // Too little for the description; for some records; for all records but not the results.
     for blocks in [1, all / 3, all / 2, all + 1] {
         let before = num_lines(&folder);
         let output = run_limited(&folder, blocks);
@@ -280,7 +280,7 @@ fn a_full_disk_is_named_and_nothing_is_lost() {
         assert!(message.contains("File too large"), "{message}");
         assert!(num_lines(&folder) >= before);
         whole.check_part(&folder);
-        // What can't be written whole isn't there at all.
+        // A file that can't be written completely doesn't exist.
         assert!(
             read(&folder, "records.jsonl")
                 .last()
@@ -323,7 +323,7 @@ fn a_damaged_line_and_another_configuration_are_refused_and_lose_nothing() {
         ],
     );
     assert!(std::fs::read(&path).unwrap() == damaged);
-    // As the message says.
+    // As the message advises.
     std::fs::write(&path, &damaged[..first]).unwrap();
     assert_eq!(finish(&folder), 1);
     whole.check(&folder);
@@ -371,7 +371,7 @@ fn folders_that_cant_be_written_to_are_named() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         fail(&arguments, &["cannot", &folder.display().to_string()]);
     };
-    // Nobody may make folders here, not even the superuser.
+    // Nobody can create folders here, not even the superuser.
     #[cfg(target_os = "linux")]
     refused(Path::new("/proc/finepruner"));
 
@@ -396,7 +396,7 @@ fn folders_that_cant_be_written_to_are_named() {
     refused(&temporary.path().join("run/inside"));
     let arguments = arguments(&folder);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // Its records could be added to, but nobody can lock it.
+    // Records could be added, but the folder can't be locked.
     set_lines(&folder, &whole.records[..cut]);
     fail(&arguments, &["cannot create", "run.lock"]);
     mode(0o755);
@@ -404,7 +404,7 @@ fn folders_that_cant_be_written_to_are_named() {
     whole.check(&folder);
 }
 
-/// A second program in the same folder is told so, and the first one isn't disturbed.
+/// A second program in the same folder is refused, without disturbing the first one.
 #[test]
 fn a_folder_in_use_is_refused() {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! `finepruner generate` on crops, on padded images, and pictures of what methods keep.
+//! `finepruner generate` on crops and on padded images, and overlays of what methods keep.
 
 use serde_json::Value;
 
 use crate::common::{self, fail, finepruner, succeed};
 
-/// An any-resolution checkpoint of 12 × 12 patches a square, and a picture.
+/// An any-resolution checkpoint with 12 × 12 patches per square, and a picture.
 struct World {
     folder: tempfile::TempDir,
 }
@@ -61,7 +61,7 @@ fn numbers(value: &Value) -> Vec<i64> {
     numbers.map(|n| n.as_i64().unwrap()).collect()
 }
 
-/// Which of the five squares a token of the fixed form lies in.
+/// The square, of the five, that contains a token in the fixed form.
 fn square_of(token: i64) -> usize {
     match token - 144 {
         ..0 => 0,
@@ -132,7 +132,7 @@ fn methods_that_look_at_the_tower_choose_of_each_crop() {
             &["crop budget `whole`", "expected `per-crop`", method],
         );
     }
-    // Without whole crops there is nothing to look at.
+    // Without whole crops the budget can't apply to each.
     let flags = ["--method=fastervlm", "--method-param=keep=10"];
     world.fail(&flags, &["fastervlm", "--anyres fixed-2880"]);
     let flags = [flags[0], flags[1], "--crop-budget=per-crop"];
@@ -179,7 +179,7 @@ fn methods_that_look_at_embeddings_take_crops_as_one_set() {
     assert_eq!(per_square(&numbers(&each["kept_tokens"])), [14; 5]);
     let text = world.text(&[&flags[..], &["--crop-budget=per-crop"]].concat());
     assert!(text.contains("unlike its authors"), "{text}");
-    // In the decoder all crops are one sequence.
+    // In the decoder all crops form one sequence.
     let strategy = ["--anyres=fixed-2880", "--keep=50"];
     world.json(&[&strategy[..], &["--crop-budget=whole"]].concat());
     let flags = [&strategy[..], &["--crop-budget=per-crop"]].concat();
@@ -191,7 +191,7 @@ fn methods_that_look_at_embeddings_take_crops_as_one_set() {
 
 #[test]
 fn padding_is_left_out_where_that_is_asked_for() {
-    // 300 × 100 on a square of 300: rows 4 to 7 of 12 show the image.
+    // 300 × 100 padded to a square of 300: rows 4 to 7 of 12 contain the image.
     let world = World::new(300, 100);
     let pad = "--aspect=pad";
     for (flags, count) in [
@@ -258,7 +258,7 @@ fn padding_is_left_out_where_that_is_asked_for() {
         &["--keep=9", "--mask-padding"],
         &["single squares", "--aspect pad"],
     );
-    // A square image is answered as ever, and that is said.
+    // A square image is answered as usual, with a note.
     let world = World::new(90, 90);
     let (off, on) = (
         world.json(&[pad, "--keep=30"]),

@@ -1,4 +1,4 @@
-//! Commands on models of every family: the tiny checkpoints that transformers made.
+//! Commands on models of every family: tiny checkpoints made with transformers.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{fail, succeed};
 
-/// Tokens that end an answer.
+/// Ids of tokens that end an answer.
 const ENDS: [&str; 2] = ["256", "258"];
 
 fn golden() -> PathBuf {
@@ -42,7 +42,7 @@ fn refused(family: &str, flags: &[&str], parts: &[&str]) {
     fail(&args, parts);
 }
 
-/// What transformers answers to the first question on a picture.
+/// The answer of transformers to the first question on a picture.
 fn expected(family: &str, picture: &str) -> Value {
     let cases = std::fs::read(golden().join(family).join("b2/cases.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
@@ -61,7 +61,7 @@ fn answers_are_those_of_transformers() {
                 "{name}"
             );
             if case["margin"].as_f64().unwrap() > 1e-3 {
-                // The goldens continue past the end token.
+                // The golden answers continue past the end token.
                 let tokens = case["tokens"].as_array().unwrap().iter();
                 let tokens: Vec<&Value> = tokens
                     .take_while(|id| !ENDS.contains(&id.to_string().as_str()))
@@ -115,7 +115,7 @@ fn what_a_family_does_not_have_is_refused_by_name() {
     );
 }
 
-/// Methods whose authors number tokens anew keep positions on rows and columns.
+/// Methods whose authors renumber tokens keep positions on rows and columns.
 #[test]
 fn published_methods_keep_rows_and_columns() {
     for family in ["qwen2_vl", "qwen2_5_vl"] {
@@ -137,7 +137,7 @@ fn published_methods_keep_rows_and_columns() {
     }
 }
 
-/// One square of a tower without a class token: methods that don't need one.
+/// One square of a tower without a class token: the methods that don't need one.
 #[test]
 fn methods_on_one_square_of_llava_onevision() {
     for (method, other) in [("vispruner", "keep=9"), ("hiprune", "object_layer=1")] {
@@ -169,7 +169,7 @@ fn methods_on_one_square_of_llava_onevision() {
     }
 }
 
-/// Costs of a model's own layers and image tokens.
+/// Costs with a model's own layers and image tokens.
 #[test]
 fn budgets_of_models() {
     let budget = |flags: &[&str]| -> Value {

@@ -1,5 +1,5 @@
-//! Launches without a cluster: what is checked, written and said, with programs of Slurm that
-//! only note what they are asked. On a real Slurm: `slurm.rs`.
+//! Launches without a cluster: checks, files and messages, with stand-ins for Slurm's programs that
+//! only record their arguments. Tests on a real Slurm are in `slurm.rs`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::common::{fail, succeed};
 use crate::launched::{Launch, Whole, study_flags, text};
 
-/// Programs that note what they are called with: `sbatch` gives each job a number, `squeue`
-/// lists the file `queue`.
+/// Programs that record their arguments: `sbatch` numbers the jobs, `squeue` lists the file
+/// `queue`.
 fn cluster(folder: &Path) -> Vec<(String, String)> {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -43,7 +43,7 @@ fn launch(folder: &Path) -> Launch {
     }
 }
 
-/// Task 1, started and left running once it has a record.
+/// Starts task 1 and leaves it running once it has a record.
 fn recording_task(launch: &Launch) -> Child {
     let task = launch
         .command("task", &["--task=1"])
@@ -92,7 +92,7 @@ fn a_dry_run_says_everything_and_writes_nothing() {
     assert_eq!(json["shards"].as_array().unwrap().len(), 4);
 }
 
-/// Whole images, balanced by cost, on everything that is shipped.
+/// Whole images, balanced by cost, on all shipped data.
 #[test]
 fn shards_of_the_shipped_benchmark_are_balanced() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn what_is_wrong_is_said_before_anything_is_queued() {
     );
     refused(&["--shards=2", "--shard=1/2"], &["--shards"]);
     refused(&["--shards=2", "--model=/nowhere"], &["/nowhere"]);
-    // Without Slurm: named, with what can be done.
+    // Without Slurm: the message says so, and what to do.
     let launch = Launch {
         folder: dir.path().join("launch"),
         variables: vec![("PATH".to_owned(), String::new())],
@@ -187,12 +187,12 @@ fn tasks_are_followed_continued_and_merged_to_the_same_bytes() {
     text(&launch.start(40, 4, &["--procs-per-task=2", "--threads=1"]));
     assert!(called(dir.path()).contains("--dependency=afterany:"));
     assert_eq!(launch.phases(), ["waiting"; 4]);
-    // Another launch doesn't take its place.
+    // Another launch doesn't replace it.
     let second = launch.start(40, 4, &[]);
     let message = String::from_utf8(second.stderr).unwrap();
     assert!(message.contains("launch resume"), "{message}");
 
-    // Task 1, shards 1 and 2, is terminated after a record or more.
+    // Task 1, with shards 1 and 2, is terminated after at least one record.
     let mut first = recording_task(&launch);
     assert_eq!(launch.phases()[0], "running");
     let pid = first.id().to_string();
@@ -209,7 +209,7 @@ fn tasks_are_followed_continued_and_merged_to_the_same_bytes() {
     assert!(message.contains("shard 3 has 0 of 10 samples"), "{message}");
     assert!(message.contains("launch resume"), "{message}");
 
-    // Task 2 is still queued, as Slurm has it, and only task 1 is submitted again.
+    // According to Slurm task 2 is still queued, so only task 1 is submitted again.
     let manifest: Value =
         serde_json::from_slice(&fs::read(launch.folder.join("launch.json")).unwrap()).unwrap();
     let array = manifest["submissions"][0]["array_job"].as_str().unwrap();
@@ -226,13 +226,13 @@ fn tasks_are_followed_continued_and_merged_to_the_same_bytes() {
     assert_eq!(merged["num_samples"], 40);
     whole.check(&launch);
     assert_eq!(launch.status()["finish"]["is_done"], true);
-    // Again changes nothing, and there is nothing to submit.
+    // Repeating it changes nothing, and there is nothing to submit.
     text(&launch.command("finish", &[]).output().unwrap());
     whole.check(&launch);
     assert_eq!(launch.resume()["submitted_tasks"], serde_json::json!([]));
 }
 
-/// A task that is killed takes its studies with it, and its next start goes on.
+/// A killed task takes its studies with it, and its next start continues them.
 #[test]
 fn a_killed_task_leaves_no_study_behind() {
     let dir = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ fn a_killed_task_leaves_no_study_behind() {
     first.wait().unwrap();
     let phase = launch.phases()[0].clone();
     assert!(["lost", "done"].contains(&phase.as_str()), "{phase}");
-    // It waits for the study that has lost its task, and goes on.
+    // It waits for the study that has lost its task, and continues.
     assert_eq!(task(&launch, 1), Some(0));
     assert_eq!(launch.phases()[0], "done");
     assert_eq!(launch.lines(1).len(), 20);

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// What the study is, without where it goes.
+/// Flags of the study, without those of its output.
 pub(crate) fn study_flags(limit: usize) -> Vec<String> {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/ablation_a_config.json");
     let config = config.canonicalize().unwrap();
@@ -26,14 +26,14 @@ pub(crate) fn study_flags(limit: usize) -> Vec<String> {
     .into()
 }
 
-/// What a program printed, having ended well.
+/// Output of a program that succeeded.
 #[track_caller]
 pub(crate) fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// A launch's folder and the variables that its programs get.
+/// A launch's folder, and the environment variables of its programs.
 pub(crate) struct Launch {
     pub(crate) folder: PathBuf,
     pub(crate) variables: Vec<(String, String)>,
@@ -61,14 +61,14 @@ impl Launch {
         command.output().unwrap()
     }
 
-    /// How far it is, as JSON.
+    /// Its status, as JSON.
     #[track_caller]
     pub(crate) fn status(&self) -> Value {
         let output = self.command("status", &["--json"]).output().unwrap();
         serde_json::from_str(&text(&output)).unwrap()
     }
 
-    /// Submits what is missing; what it says, as JSON.
+    /// Submits what is missing; returns the output as JSON.
     #[track_caller]
     pub(crate) fn resume(&self) -> Value {
         let output = self.command("resume", &["--json"]).output().unwrap();
@@ -89,13 +89,13 @@ impl Launch {
         self.folder.join(format!("shards/{shard:04}"))
     }
 
-    /// Whole lines of a shard's records.
+    /// Complete lines of a shard's records.
     pub(crate) fn lines(&self, shard: usize) -> Vec<Vec<u8>> {
         lines(&self.shard(shard))
     }
 }
 
-/// Whole lines of a run's records.
+/// Complete lines of a run's records.
 pub(crate) fn lines(run: &Path) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
     let records = fp_eval::study::Records::open(run).unwrap();
@@ -131,7 +131,7 @@ impl Whole {
         Whole { folder, lines }
     }
 
-    /// Nothing is twice, and everything is as the whole has it.
+    /// No record is repeated, and all equal those of the whole study.
     #[track_caller]
     pub(crate) fn check_part(&self, launch: &Launch, shards: usize) {
         let mut seen = std::collections::HashSet::new();
@@ -141,7 +141,7 @@ impl Whole {
         }
     }
 
-    /// The merged run is the whole, byte for byte.
+    /// The merged run equals the whole study, byte for byte.
     #[track_caller]
     pub(crate) fn check(&self, launch: &Launch) {
         for file in ["records.blocks", "results.json", "cells.csv"] {

@@ -1,5 +1,5 @@
-//! Integration tests of the `finepruner` command. Those of GPUs are in `gpu/`: they are built
-//! with the feature `cuda` only, and run beside an emulated driver.
+//! Integration tests of the `finepruner` command. Tests of GPUs are in `gpu/`: they need the
+//! feature `cuda` and run with an emulated driver.
 
 mod bad_input;
 mod bad_input_generate;

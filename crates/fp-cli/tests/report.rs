@@ -1,4 +1,4 @@
-//! From a study to its report, one study after another, and two runs beside each other.
+//! From a study to its report, studies in sequence, and comparisons of two runs.
 
 use std::path::Path;
 
@@ -53,7 +53,7 @@ fn two_runs_are_compared_where_they_meet() {
     assert_eq!(said["num_shared"], 12);
     assert_eq!(said["changes"][0], "configuration");
     let cells = said["cells"].as_array().unwrap();
-    // Vanilla and two strategies at R = 8; R = 4 is the first run's alone.
+    // Vanilla and two strategies at R = 8; only the first run has R = 4.
     assert_eq!(cells.len(), 3);
     assert_eq!(said["cells_only_first"].as_array().unwrap().len(), 2);
     for cell in cells {
@@ -74,8 +74,8 @@ fn what_is_no_run_is_refused() {
     fail(&["compare", nothing, nothing], &[nothing]);
 }
 
-/// The study that follows takes the strategy that the one before confirmed, or else the
-/// baseline, which nothing was shown to beat.
+/// A study uses the strategy that the one before confirmed, or else the baseline, which nothing was
+/// shown to beat.
 #[test]
 fn phases_go_on_with_what_the_one_before_found() {
     let dir = tempfile::tempdir().unwrap();
@@ -149,7 +149,8 @@ fn answers_of_the_shipped_model_are_no_alarm() {
     assert!(loud.is_null(), "{loud}");
 }
 
-/// A dataset of four questions on images, of which `bad` are no images, and two without.
+/// A dataset with four questions on images, of which those in `bad` are no images, and two
+/// text-only ones.
 fn dataset(to: &Path, bad: &[&str]) {
     std::fs::create_dir_all(to).unwrap();
     let mut lines = String::new();
@@ -178,7 +179,7 @@ fn dataset(to: &Path, bad: &[&str]) {
     std::fs::write(to.join("benchmark.json"), description).unwrap();
 }
 
-/// A small study of a dataset.
+/// Arguments of a small study of a dataset.
 fn small<'a>(command: &'a str, data: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         command,
@@ -201,7 +202,7 @@ fn small<'a>(command: &'a str, data: &'a str, output: &'a str, more: &[&'a str])
     args
 }
 
-/// Text as one line.
+/// Text joined into one line.
 fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -234,7 +235,7 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
         serde_json::from_slice(&std::fs::read(run.join("results.json")).unwrap()).unwrap();
     assert_eq!(results["failures"]["samples"].as_array().unwrap().len(), 2);
 
-    // The same from a resumed run, and from every command that tells of it.
+    // The same for a resumed run, and for every command that reports it.
     let folder = shown(&run);
     for args in [
         small("study", shown(&data), folder, &[]),
@@ -278,13 +279,13 @@ fn failed_samples_are_said_first_and_have_an_exit_code() {
     let read = |folder: &Path| std::fs::read(folder.join("records.blocks")).unwrap();
     assert!(read(&merged) == read(&run), "merged otherwise");
 
-    // Nothing answered at all is an error of its own.
+    // A run without any answer is an error of its own.
     for name in ["a.bmp", "c.bmp"] {
         std::fs::write(data.join(name), b"").unwrap();
     }
     let other = dir.path().join("other");
     let args = small("study", shown(&data), shown(&other), &["--allow-failed"]);
-    // And it stays one when it is asked again.
+    // Repeating the command gives the same error.
     for _ in 0..2 {
         let output = common::finepruner(&args);
         assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
@@ -334,7 +335,7 @@ fn text_only_questions_are_counted_apart() {
         144
     );
     assert!(text.contains("of every sequence in mini t"), "{text}");
-    // What is compared is the same with them and without.
+    // The comparisons are the same with and without text-only questions.
     let read = |folder: &Path, key: &str| {
         let results = succeed(&["report", "--json", shown(folder)]);
         let results: Value = serde_json::from_str(&results).unwrap();
@@ -375,7 +376,7 @@ fn budgets_that_keep_everything_are_said_before_the_run() {
     let content =
         json!({"study": "a", "budgets": [{"kept": 144}, {"kept": 9}, {"retention": 1.0}]});
     std::fs::write(&config, content.to_string()).unwrap();
-    // Both resolve to R = 144, which is an error of its own.
+    // Both budgets resolve to R = 144, which is an error of its own.
     fail_with_report(&["config", "check", shown(&config)], "both resolve to R144");
     let content = json!({"study": "a", "budgets": [{"average_visual_tokens": 144}, {"kept": 9}]});
     std::fs::write(&config, content.to_string()).unwrap();
@@ -391,7 +392,7 @@ fn budgets_that_keep_everything_are_said_before_the_run() {
     }
 }
 
-/// Code 2, with what is wrong on standard output.
+/// Expects code 2, with the problem on standard output.
 fn fail_with_report(args: &[&str], part: &str) {
     let output = common::finepruner(args);
     assert_eq!(output.code, Some(2), "{}", output.stdout);

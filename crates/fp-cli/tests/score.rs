@@ -13,7 +13,7 @@ fn json(args: &[&str]) -> Vec<Value> {
     serde_json::from_str(&succeed(args)).unwrap()
 }
 
-/// Four heads over six tokens; head 1 has one peak, head 3 no mass.
+/// Four heads over six tokens; head 1 has one peak, head 3 has only zeros.
 const PER_HEAD: [f32; 24] = [
     0.1, 0.1, 0.1, 0.1, 0.1, 0.1, //
     0.0, 0.0, 0.6, 0.1, 0.0, 0.0, //
@@ -164,7 +164,7 @@ fn the_fixed_head_and_a_query_matrix() {
     check_width(&text);
 }
 
-/// The same values in every form and precision that holds them exactly.
+/// The same values in every form, and in every precision that represents them exactly.
 #[test]
 fn every_form_gives_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -216,7 +216,7 @@ fn every_form_gives_the_same() {
 
 #[test]
 fn double_precision_is_not_rounded() {
-    // In f32 tokens 0 and 3 are equal, and the lower index would be kept.
+    // In f32 tokens 0 and 3 would be equal, and the lower index would be kept.
     let row = [0.1, 0.0, 0.0, 0.1 + 1e-12];
     assert_eq!(row[0] as f32, row[3] as f32);
     let bytes: Vec<u8> = row.iter().flat_map(|v: &f64| v.to_le_bytes()).collect();
@@ -265,7 +265,7 @@ fn strategies_come_in_lists() {
     }
 }
 
-/// Two heads' rows over four tokens; one of the heads has a peak.
+/// Two heads' rows over four tokens; head `peak` has a peak.
 fn peaked(peak: usize) -> Vec<f32> {
     let mut values = vec![0.25; 8];
     values[4 * peak..4 * peak + 4].copy_from_slice(&[0.625, 0.25, 0.125, 0.0]);
@@ -292,7 +292,7 @@ fn dumps_are_scored_together() {
     assert_eq!(records.len(), 4);
     assert_eq!(records[0]["dump"], paths[0]);
     assert_eq!(records[3]["dump"], paths[1]);
-    // Variance finds the peak in either; sums are equal, so sum takes head 0 twice.
+    // Variance finds the peak in either dump; sums are equal, so sum selects head 0 twice.
     let aggregate = |record: usize, key: &str| records[record]["aggregate"][key].clone();
     assert_eq!(aggregate(0, "num_samples"), 2);
     assert_eq!(aggregate(0, "times_selected"), serde_json::json!([1, 1]));
@@ -306,13 +306,13 @@ fn dumps_are_scored_together() {
     };
     let mean = aggregate(1, "mean_token_gap").as_f64().unwrap();
     assert!((mean - (gap(1) + gap(3)) / 2.0).abs() < 1e-12);
-    // Head 0 of the second dump is even: its first two tokens are kept, as those of the peak.
+    // Head 0 of the second dump is uniform: its first two tokens are kept, as with the peak.
     assert_eq!(records[0]["equivalence"]["sum"]["mean_jaccard"], 1.0);
 
     let text = succeed(&[&["score"], &paths[..], &flags[..2]].concat());
     assert!(text.contains("Over 2 samples"), "{text}");
     assert!(text.contains("0(1) 1(1)"), "{text}");
-    // One file twice is two samples.
+    // The same file twice counts as two samples.
     let twice = ["score", paths[0], paths[0]];
     let records = json(&[&twice[..], &flags].concat());
     assert_eq!(records[0]["aggregate"]["num_samples"], 2);
@@ -355,7 +355,7 @@ fn each_dump_has_its_own_range() {
     let text = succeed(&together);
     assert!(text.contains("Keeping 4 of 9 to 14 image tokens"), "{text}");
     check_width(&text);
-    // One range for both, and one too few for three.
+    // One range for both dumps, and too few ranges for three.
     succeed(&["score", a, b, "--image-range=3..12", "--keep=4"]);
     let three = ["score", a, b, a, "--image-range=3..12,4..18", "--keep=4"];
     fail(&three, &["given 2 times for 3 dump(s)"]);
@@ -464,7 +464,7 @@ fn one_row_per_head_of_several_samples() {
     assert_eq!(batch[batch.len() - 1]["sample"], 1);
 }
 
-/// Shapes of a group of an overlay, panel by panel.
+/// Numbers of shapes in a group of an overlay, panel by panel.
 fn shapes(svg: &str, name: &str) -> Vec<usize> {
     let opening = format!("<g class=\"{name}\">");
     let count = |rest: &str| rest.split("</g>").next().unwrap().trim().lines().count();
@@ -499,7 +499,7 @@ fn overlays_show_what_is_kept() {
     let svg = String::from_utf8(draw("b.svg", &["--image", image])).unwrap();
     assert_eq!(shapes(&svg, "picture"), [1, 1]);
     assert_eq!(shapes(&svg, "dropped"), [5, 5]);
-    // Two panels of twice 252 units, 12 between and around; two pixels a unit.
+    // Two panels of twice 252 units, with margins of 12; two pixels per unit.
     let png = draw("b.png", &["--image", image]);
     let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
     assert_eq!(&png[1..4], b"PNG");

@@ -1,6 +1,6 @@
-//! Launches on a real Slurm of one node, which this test starts and stops: tasks that are
-//! killed, requeued, out of time or out of disk, a node that is drained, and at the end the
-//! bytes that the study without shards has. Skips, saying why, where Slurm can't run.
+//! Launches on a real one-node Slurm, which this test starts and stops: tasks are killed, requeued,
+//! run out of time or disk space, and a node is drained; in the end the bytes equal those of the
+//! study without shards. Skipped, with the reason, where Slurm can't run.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::launched::{Launch, Whole, text};
 
 const SHARDS: usize = 8;
-/// Kills of tasks, of their studies and of themselves.
+/// Number of kills, of tasks and of their studies.
 const KILLS: usize = 20;
 const LIMIT: usize = 160;
 
@@ -23,15 +23,15 @@ fn script(args: &[&str]) -> std::process::Output {
     Command::new(path).args(args).output().unwrap()
 }
 
-/// A Slurm of this test, stopped when this is dropped.
+/// A Slurm cluster of this test, stopped when dropped.
 struct Cluster {
     folder: PathBuf,
-    /// When a job was first seen to wait for its time.
+    /// When a job was first seen waiting for its start time.
     waiting: Mutex<HashMap<String, Instant>>,
 }
 
 impl Cluster {
-    /// Starts it; what is missing where it can't.
+    /// Starts the cluster; the error is what is missing.
     fn start(folder: PathBuf) -> Result<Cluster, String> {
         let missing = text(&script(&["check"]));
         if !missing.trim().is_empty() {
@@ -63,7 +63,7 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Tasks of an array that are queued or run: their jobs, numbers and states.
+    /// Queued or running tasks of an array: jobs, numbers and states.
     fn tasks(&self, array: &str) -> Vec<(String, usize, String)> {
         let listed = self.slurm("squeue", &["--noheader", "--array", "--format=%A %F %K %T"]);
         let tasks = listed.lines().filter_map(|line| {
@@ -75,8 +75,8 @@ impl Cluster {
         tasks.collect()
     }
 
-    /// Requeued jobs wait for two minutes: a node needs some seconds to forget their last
-    /// start, and refuses the next one until then.
+    /// Starts requeued jobs early. They would wait for two minutes, but a node needs only seconds
+    /// to forget their last start, and refuses the next one until then.
     fn hurry(&self) {
         let waiting = self.slurm("squeue", &["--noheader", "--array", "--format=%A %T %r"]);
         for line in waiting.lines().filter(|line| line.contains("BeginTime")) {
@@ -112,7 +112,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Waits until `is_so`, and says of what it waited for in vain.
+/// Waits until `is_so`; on a timeout it fails with `what`.
 #[track_caller]
 fn wait(what: &str, seconds: u64, mut is_so: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(seconds);
@@ -136,14 +136,14 @@ fn read(path: PathBuf) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// The process of a shard's study, while it runs: a killed one leaves its lock behind.
+/// Id of the process of a shard's study, while it runs; a killed one leaves its lock behind.
 fn study(launch: &Launch, shard: usize) -> Option<u64> {
     let pid = read(launch.shard(shard).join("run.lock"))?["pid"].as_u64()?;
     let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
     command.contains("--shard=").then_some(pid)
 }
 
-/// The process of a shard's task, while it runs.
+/// Id of the process of a shard's task, while it runs.
 fn task(launch: &Launch, shard: usize) -> Option<u64> {
     let state = read(launch.folder.join(format!("state/shard-{shard:04}.json")))?;
     state["outcome"]
@@ -164,15 +164,14 @@ impl Random {
     }
 }
 
-/// What has to hold of every status: counts are those of the files, and nothing that was
-/// recorded goes away.
+/// Invariants of every status: counts agree with the files, and no record disappears.
 struct Watch {
     done: Vec<u64>,
 }
 
 impl Watch {
     fn look(&mut self, launch: &Launch) -> Value {
-        // Records grow meanwhile: the truth lies between two counts.
+        // Records are added meanwhile, so the status is between two counts.
         let count = || (1..=self.done.len()).map(|shard| launch.lines(shard).len() as u64);
         let before: Vec<u64> = count().collect();
         let status = launch.status();
@@ -209,7 +208,7 @@ fn whatever_happens_to_tasks_the_bytes_are_the_same() {
     };
     let whole = Whole::run(dir.path().join("whole"), LIMIT);
     std::thread::scope(|scope| {
-        // Two launches on one cluster: time limits take minutes, and need no processor.
+        // Two launches on one cluster: time limits take minutes, but no processor time.
         let late = scope.spawn(|| out_of_time(&cluster, &whole, dir.path().join("late")));
         disturbed(&cluster, &whole, dir.path().join("launch"));
         late.join().unwrap();
@@ -239,7 +238,7 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
     let mut random = Random(20_261_129);
     let (mut kills, mut requeues, mut resumes, mut was_full) = (0, 0, 0, false);
     let mut was_drained = false;
-    // Samples that a shard had recorded when it was killed last.
+    // Number of samples that each shard had recorded when it was last killed.
     let mut at_kill = [0; SHARDS];
     let patience = Instant::now() + Duration::from_secs(900);
     while !launch.folder.join("run/results.json").exists() {
@@ -254,7 +253,7 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             let lines = status["shards"][SHARDS - 1]["last_lines"].to_string();
             assert!(lines.contains("No space left on device"), "{status}");
             was_full = true;
-            // Until then something is left to be killed and requeued.
+            // Until then something must remain to be killed and requeued.
             let are_others_done = (1..SHARDS).all(|shard| phase(&status, shard) == "done");
             if (kills == KILLS && requeues == 2) || are_others_done {
                 disk.grow();
@@ -276,8 +275,8 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             .filter(|(_, task, state)| state == "RUNNING" && *task <= SHARDS)
             .map(|(_, task, _)| *task)
             .collect();
-        // Mostly those that got further since they were killed last: a shard whose starts
-        // record nothing, one after the other, is given up.
+        // Mostly shards with progress since they were last killed, since a shard with several
+        // fruitless starts in a row is given up.
         let is_any = random.below(4) == 0;
         let victims: Vec<usize> = running
             .into_iter()
@@ -285,8 +284,8 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             .collect();
         if !victims.is_empty() && kills < KILLS {
             let shard = victims[random.below(victims.len())];
-            // The study alone, and its task puts it back into the queue; or the task, whose
-            // study follows it, and Slurm gives it up.
+            // Either only the study, whose task then requeues it; or the task, whose study then
+            // stops, and which Slurm gives up.
             let victim = match kills % 3 {
                 2 => task(&launch, shard),
                 _ => study(&launch, shard),
@@ -309,8 +308,8 @@ fn disturbed(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
             pace(&launch, "-CONT");
             drain(cluster, &launch, &mut watch);
         }
-        // Between two looks studies run for a while that this test's own work doesn't
-        // lengthen: on any machine something is left to be killed.
+        // Between two checks the studies run for a period that doesn't depend on this test's own
+        // work, so that on any machine something remains to be killed.
         pace(&launch, "-CONT");
         std::thread::sleep(Duration::from_millis(200 + 50 * random.below(10) as u64));
         if kills < KILLS {
@@ -338,7 +337,7 @@ fn pace(launch: &Launch, signal: &str) {
     }
 }
 
-/// Takes the node out of service for a while: what runs goes on, and nothing else starts.
+/// Drains the node for a while: running tasks continue, and no others start.
 fn drain(cluster: &Cluster, launch: &Launch, watch: &mut Watch) {
     let node = format!("nodename={}", cluster.node());
     cluster.slurm("scontrol", &["update", &node, "state=drain", "reason=test"]);
@@ -355,7 +354,7 @@ fn drain(cluster: &Cluster, launch: &Launch, watch: &mut Watch) {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// None where none may be mounted.
+    /// `None` where mounting isn't permitted.
     fn mount(folder: &Path) -> Option<Disk> {
         fs::create_dir_all(folder).unwrap();
         let mounted = Command::new("mount")
@@ -389,7 +388,7 @@ impl Drop for Disk {
 }
 
 /// A task that is warned ahead of its limit requeues itself; one that doesn't end in time is
-/// ended, and resumed by hand.
+/// killed, and resumed by hand.
 fn out_of_time(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
     let launch = Launch {
         folder,
@@ -402,7 +401,7 @@ fn out_of_time(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
         let path = launch.folder.join(format!("logs/task-{array}_1.out"));
         fs::read_to_string(path).unwrap_or_default()
     };
-    // Stopped, so that the limit comes whatever the machine's speed.
+    // Stopped, so that the limit is reached whatever the machine's speed.
     let hold = || {
         wait("a study runs", 120, || {
             cluster.hurry();
@@ -435,7 +434,7 @@ fn out_of_time(cluster: &Cluster, whole: &Whole, folder: PathBuf) {
     whole.check_part(&launch, 1);
     let mut arrays = vec![array(&launch.resume())];
     assert_ne!(arrays[0], first);
-    // However often it takes: each start has a minute.
+    // Each start has one minute, and any number of starts may be needed.
     wait("the merged run", 600, || {
         cluster.hurry();
         let is_queued = arrays.iter().any(|array| !cluster.tasks(array).is_empty());

@@ -1,6 +1,6 @@
-//! What every command prints fits a terminal of 80 columns, help included, and outputs are
-//! kept in `tests/terminal/` (help in `help/`), so that a change of one is seen. Run with
-//! `FINEPRUNER_UPDATE_SNAPSHOTS=1`, the test writes these files anew.
+//! The output of every command fits a terminal of 80 columns, help included. Outputs are kept in
+//! `tests/terminal/` (help in `help/`), so that changes are noticed. With
+//! `FINEPRUNER_UPDATE_SNAPSHOTS=1` the test rewrites these files.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::common::workspace;
 
 const WIDTH: usize = 80;
 
-/// What the command prints in `folder`, on standard output and after it on standard error.
+/// Output of the command in `folder`: standard output and standard error.
 #[track_caller]
 fn run(folder: &Path, args: &[&str]) -> [String; 2] {
     let output = Command::new(env!("CARGO_BIN_EXE_finepruner"))
@@ -23,7 +23,7 @@ fn run(folder: &Path, args: &[&str]) -> [String; 2] {
     [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-/// Everything that is wrong, told at once in the end.
+/// All problems, reported together at the end.
 #[derive(Default)]
 struct Problems(Vec<String>);
 
@@ -38,7 +38,7 @@ impl Problems {
         }
     }
 
-    /// Runs a command and compares what it prints with the file of that name.
+    /// Runs a command and compares its output with the file of that name.
     fn check(&mut self, name: &str, folder: &Path, args: &[&str]) {
         let [stdout, stderr] = run(folder, args);
         for text in [&stdout, &stderr] {
@@ -72,12 +72,12 @@ impl Problems {
     }
 }
 
-/// The same text without what is measured, which differs from run to run.
+/// The text without measured values, which differ from run to run.
 fn steady(text: &str) -> String {
     let mut kept = String::new();
     let mut is_measured = false;
     for line in text.lines() {
-        // Lines about time go on to the end of their sentence or list.
+        // Lines about time extend to the end of their sentence or list.
         let starts = ["Workers waited", "ms: "];
         let is_start = starts.iter().any(|start| line.starts_with(start));
         if is_start {
@@ -100,12 +100,12 @@ fn steady(text: &str) -> String {
     kept
 }
 
-/// Commands below `args`, by the help of those above.
+/// Subcommands in a help text.
 fn subcommands(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     lines
         .take_while(|line| !line.is_empty())
-        // What goes on from the line before is indented further.
+        // Continuation lines are indented further.
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
@@ -244,7 +244,7 @@ fn what_is_said_of_runs() {
         [&fixed[..], more, &["--output", output]].concat()
     };
     problems.check("study", dir.path(), &study("run", &[]));
-    // Of study B the names of query strategies are what rows differ in.
+    // In study B the rows differ in the names of query strategies.
     let queries = [
         "eval",
         "--config=b.json",

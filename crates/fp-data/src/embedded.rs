@@ -1,9 +1,8 @@
-//! Where the shipped model and benchmark lie.
+//! Location of the shipped model and benchmark.
 //!
-//! Looked for in this order: the folder that the environment variable
-//! [`VARIABLE`] names, where it is set; the folder that [`look_in`] was given; beside the
-//! running program (`assets/`, `../assets/`, `../share/finepruner/`); in the workspace that
-//! the program was built from.
+//! They are looked for in this order: the folder named by the environment variable [`VARIABLE`], if
+//! it is set; the folder given to [`look_in`]; beside the running program (`assets/`, `../assets/`,
+//! `../share/finepruner/`); in the workspace that the program was built from.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -15,22 +14,22 @@ pub const VARIABLE: &str = "FINEPRUNER_ASSETS";
 const MODEL: &str = "finepruner-tiny";
 /// Folder of the shipped benchmark's splits.
 const BENCHMARK: &str = "benchmark";
-/// A folder that is looked in before those beside the program.
+/// A folder that is searched before those beside the program.
 static FURTHER: OnceLock<PathBuf> = OnceLock::new();
 
 /// Splits of the shipped benchmark.
 pub const SPLITS: [&str; 2] = ["select", "confirm"];
 
-/// How configurations name the shipped splits: `embedded:select`, `embedded:confirm`.
+/// Names of the shipped splits in configurations: `embedded:select`, `embedded:confirm`.
 pub fn split_names() -> [String; 2] {
     SPLITS.map(|split| format!("embedded:{split}"))
 }
 
-/// A shipped file that isn't there.
+/// A shipped file that is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {
-    /// No place has it.
+    /// None of the searched folders has it.
     #[error(
         "the shipped {what} isn't there; looked in {}; name the folder that holds it with the environment variable {VARIABLE}",
         searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
@@ -38,7 +37,7 @@ pub enum EmbeddedError {
     Missing {
         /// What was looked for.
         what: String,
-        /// Where.
+        /// Searched folders.
         searched: Vec<PathBuf>,
     },
     /// A split that the shipped benchmark doesn't have.
@@ -53,8 +52,8 @@ pub enum EmbeddedError {
     },
 }
 
-/// Looks in `folder` too, for programs whose own file lies elsewhere, such as an interpreter
-/// that has loaded this. The first call counts.
+/// Also searches `folder`, for programs whose executable is elsewhere, such as an interpreter that
+/// has loaded this library. Only the first call has an effect.
 pub fn look_in(folder: PathBuf) {
     let _ = FURTHER.set(folder);
 }
@@ -62,7 +61,7 @@ pub fn look_in(folder: PathBuf) {
 /// Folder of the shipped model, a Hugging Face LLaVA checkpoint.
 ///
 /// # Errors
-/// It is nowhere.
+/// It is in none of the folders.
 pub fn model_dir() -> Result<PathBuf, EmbeddedError> {
     find(Path::new(MODEL), "config.json", "model", &roots())
 }
@@ -70,7 +69,7 @@ pub fn model_dir() -> Result<PathBuf, EmbeddedError> {
 /// Folder of a split of the shipped benchmark, in the plain form.
 ///
 /// # Errors
-/// It is nowhere, or no such split is shipped.
+/// It is in none of the folders, or no such split is shipped.
 pub fn benchmark_dir(split: &str) -> Result<PathBuf, EmbeddedError> {
     if !SPLITS.contains(&split) {
         return Err(EmbeddedError::UnknownSplit {
@@ -103,7 +102,7 @@ fn find(
     }
 }
 
-/// Folders that shipped files may lie in. A folder that was named is the only one.
+/// Folders that may hold the shipped files. If the variable names a folder, it is the only one.
 fn roots() -> Vec<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         return vec![PathBuf::from(named)];

@@ -1,4 +1,4 @@
-//! SHA-256 of what a run depends on.
+//! SHA-256 of files and settings that a run depends on.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +10,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes).as_slice())
 }
 
-/// SHA-256 of a file, read piece by piece, as hexadecimal digits.
+/// SHA-256 of a file, read in chunks, as hexadecimal digits.
 ///
 /// # Errors
 /// A file that can't be read.

@@ -1,12 +1,12 @@
-//! Datasets, and what answers to them are worth: every published layout read and written,
-//! the procedural benchmark, the metrics, and answers of others scored anew. Nothing here
-//! knows a model.
+//! Datasets and the scoring of answers: reads and writes every published layout, generates the
+//! procedural benchmark, computes the metrics, and rescores answers of other evaluators. This crate
+//! is independent of any model.
 //!
 //! ```
 //! use fp_data::metric::YesNo;
 //! use fp_data::metric::anls::AnlsRule;
 //!
-//! // Rules are those of the official evaluators; where others differ, they have a name.
+//! // Rules follow the official evaluators; variants of other evaluators have names.
 //! assert_eq!(YesNo::by_whole_words("Yes, there is."), YesNo::Yes);
 //! let gold = ["12 May 1998"];
 //! assert_eq!(AnlsRule::Official.score("12 may 1998", &gold), 1.0);

@@ -1,33 +1,33 @@
-//! One question, as every dataset gives it: about an image, or about a text alone.
+//! One question of any dataset: about an image, or text-only.
 
 use std::collections::BTreeMap;
 
 use crate::dataset::ImageRef;
 use crate::metric::{AnswerRule, ocrbench};
 
-/// A question, its image, and what is right.
+/// A question, its image, and the right answers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
     /// Unique in its dataset.
     pub id: String,
-    /// What the samples of one image share: the cluster of every statistic.
+    /// Id that the samples on one image share: the cluster of every statistic.
     pub image_id: String,
-    /// Where the image lies; [`ImageRef::None`] for a text-only question.
+    /// Location of the image; [`ImageRef::None`] for a text-only question.
     pub image: ImageRef,
-    /// Width and height in pixels, where the dataset says it.
+    /// Width and height in pixels, if the dataset states them.
     pub image_size: Option<[usize; 2]>,
-    /// The user's whole text, instruction included, without the image's placeholder.
+    /// The whole prompt, instruction included, without the image placeholder.
     pub question: String,
-    /// Answers that count; at least one wherever answers are scored here.
+    /// Accepted answers; at least one wherever answers are scored here.
     pub answers: Vec<String>,
     /// Texts of the options A, B, … of a choice; empty for other questions.
     pub choices: Vec<String>,
-    /// The kind of question that results are broken down by.
+    /// The kind of question, by which results are broken down.
     pub family: String,
     /// Further categories, by name.
     pub keys: BTreeMap<String, String>,
-    /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels of the image
-    /// as stored; empty where nothing is known or nothing is to be seen.
+    /// Boxes of the evidence, `[x0, y0, x1, y1]` in pixels of the stored image; empty where the
+    /// evidence is unknown or absent.
     pub boxes: Vec<[f64; 4]>,
 }
 
@@ -37,8 +37,8 @@ impl Sample {
         self.image == ImageRef::None
     }
 
-    /// Score of an answer by a rule, 0 to 1. OCRBench's rules read formulas, which the
-    /// family tells, in another way than texts.
+    /// Score of an answer by a rule, 0 to 1. OCRBench's rules score formulas, which are recognised
+    /// by the family, differently from texts.
     pub fn score(&self, rule: AnswerRule, answer: &str) -> f64 {
         let is_right: fn(&str, &str) -> bool = match rule {
             AnswerRule::Ocrbench => ocrbench::is_right_expression,

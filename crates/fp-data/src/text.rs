@@ -1,7 +1,6 @@
 //! Text in drawings.
 
-/// Lines of at most `most` letters, broken between words; a longer word has a line of its
-/// own.
+/// Lines of at most `most` characters, broken between words; a longer word gets a line of its own.
 pub fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -16,7 +15,7 @@ pub fn wrapped(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// Text as it may stand in an element of SVG.
+/// Text escaped for an SVG element.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,4 +1,4 @@
-//! The process that runs parsers; it may be ended by one of them.
+//! The child process that runs parsers; a parser may crash it.
 
 use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
@@ -17,13 +17,14 @@ use crate::parsers::Input;
 use crate::progress::{Counts, Progress};
 use crate::seeds;
 
-/// Processor time of an input.
+/// Processor time allowed for one input.
 pub(crate) const MOST_TIME: Duration = Duration::from_secs(5);
-/// Bytes that an input may take beyond its own.
+/// Bytes of memory that an input may take in addition to its own size.
 pub(crate) const MOST_MEMORY: usize = 1 << 30;
-/// Bytes at which the process is ended, for the machine's sake.
+/// Bytes of memory at which the process is ended, to protect the machine.
 const CEILING: usize = 6 << 30;
-/// Stack that a parser has: a thread's, which is less than the main thread's.
+/// Stack size of the parser thread in bytes: that of an ordinary thread, less than the main
+/// thread's.
 pub(crate) const STACK: usize = 2 << 20;
 
 /// What a child does.
@@ -54,7 +55,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Where sound files lie, to be read only.
+    /// Folder of the sound files, which are only read.
     pub(crate) fn seeds(session: &Path) -> PathBuf {
         session.join("seeds")
     }
@@ -68,7 +69,7 @@ impl Work {
     }
 }
 
-/// Continues where the progress file says.
+/// Continues at the input named in the progress file.
 pub(crate) fn run(work: &Work) -> Result<()> {
     let corpus = Corpus::load(&Work::seeds(&work.session), &work.only)?;
     let path = Work::progress(&work.session, work.child);
@@ -86,7 +87,7 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let parent = parent();
     while progress.next < work.end && SystemTime::now() < deadline {
         if self::parent() != parent {
-            // Nobody watches any more, and nobody clears up.
+            // The parent is gone, so no other process removes the folder.
             let _ = fs::remove_dir_all(&work.session);
             return Ok(());
         }
@@ -117,7 +118,7 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// The process that started this one; another one once that has ended.
+/// Id of the parent process; it changes when the process that started this one has ended.
 fn parent() -> Option<u32> {
     #[cfg(unix)]
     let parent = Some(std::os::unix::process::parent_id());
@@ -126,13 +127,13 @@ fn parent() -> Option<u32> {
     parent
 }
 
-/// A copy of all sets, in which one file at a time is damaged.
+/// A copy of all sets of sound files, in which one file at a time is damaged.
 pub(crate) struct Workplace {
     root: PathBuf,
 }
 
 impl Workplace {
-    /// Copies the sets beside `root` into it, afresh.
+    /// Creates `root` anew and copies into it the sets that lie beside it.
     ///
     /// # Errors
     /// Files that can't be written.
@@ -147,14 +148,14 @@ impl Workplace {
         })
     }
 
-    /// What comes next finds the sound file again.
+    /// Restores the sound file for the next input.
     fn put_back(&self, target: &Target) -> Result<()> {
         let path = self.root.join(&target.file);
         fs::write(&path, &target.bytes).with_context(|| format!("can't write {}", path.display()))
     }
 
-    /// Hands bytes over in place of a file of a set; says whether they were taken, and
-    /// what was wrong.
+    /// Writes `bytes` over a file of a set and runs the parser on it. Returns whether the parser
+    /// accepted them, and the fault if there was one.
     ///
     /// # Errors
     /// A file that can't be written.
@@ -200,15 +201,15 @@ impl Workplace {
 }
 
 thread_local! {
-    /// What the last panic that nobody caught said, and where.
+    /// Message and location of the last uncaught panic.
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Lets panics be remembered instead of told; those inside guards are told to nobody.
+/// Records panics instead of printing them; panics inside guards are neither printed nor recorded.
 fn remember_panics() {
     set_hook(Box::new(|info| {
         let told = info.to_string();
-        // The place stands first; one line is enough to tell them apart.
+        // The location comes first; one line is enough to distinguish panics.
         let told = told.trim_start_matches("panicked at ").replace('\n', " ");
         let _ = LAST_PANIC.try_with(|last| last.replace(told));
     }));

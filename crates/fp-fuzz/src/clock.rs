@@ -1,12 +1,12 @@
-//! Processor time, which other programs on the machine don't lengthen.
+//! Processor time, which other programs on the machine don't affect.
 
 use std::time::{Duration, Instant};
 
-/// Ticks of `/proc` in a second, on every Linux.
+/// Ticks of `/proc` per second, on every Linux.
 const TICKS: u32 = 100;
 
-/// Time since some moment: of this process's threads, where the system tells it, else of
-/// the wall.
+/// A stopwatch: processor time of this process's threads where the system reports it, else wall
+/// time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     wall: Instant,
@@ -21,7 +21,7 @@ impl Clock {
         }
     }
 
-    /// To a hundredth of a second.
+    /// Elapsed time, to a hundredth of a second.
     pub(crate) fn elapsed(&self) -> Duration {
         let wall = self.wall.elapsed();
         let now = processor_time();
@@ -32,16 +32,16 @@ impl Clock {
         since.unwrap_or(wall)
     }
 
-    /// A quick look, never less than what [`Clock::elapsed`] gives on one thread.
+    /// Elapsed wall time: cheap to read, and on one thread never less than [`Clock::elapsed`].
     pub(crate) fn wall(&self) -> Duration {
         self.wall.elapsed()
     }
 }
 
-/// User and system time of all threads.
+/// User and system time of all threads of this process.
 fn processor_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The program's name may hold anything and stands in parentheses.
+    // The program's name is in parentheses and may contain any character.
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let user: u32 = fields.next()?.parse().ok()?;

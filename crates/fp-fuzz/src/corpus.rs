@@ -1,4 +1,4 @@
-//! Which input is made when, and of what.
+//! The order of inputs, and the sound file that each is made from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::seeds;
 
 /// A sound file.
 pub(crate) struct Target {
-    /// The folder that is handed over, below the root of all sets.
+    /// The folder that the parser is given, relative to the root of all sets.
     pub(crate) folder: PathBuf,
-    /// The file, below the same root.
+    /// The file to damage, relative to the same root.
     pub(crate) file: PathBuf,
     pub(crate) bytes: Vec<u8>,
     format: Format,
@@ -27,10 +27,11 @@ pub(crate) struct Loaded {
     pub(crate) targets: Vec<Target>,
 }
 
-/// All parsers, and the turn in which they get inputs.
+/// All parsers, and the round in which they get inputs.
 pub(crate) struct Corpus {
     pub(crate) loaded: Vec<Loaded>,
-    /// Of each place in a turn: the parser, and its inputs earlier in the turn.
+    /// For each position in a round: index of the parser, and its number of earlier inputs in the
+    /// round.
     turn: Vec<(usize, usize)>,
 }
 
@@ -39,15 +40,15 @@ pub(crate) struct Corpus {
 pub(crate) struct InputPosition {
     /// Index of the parser.
     pub(crate) parser: usize,
-    /// Inputs of this parser before it.
+    /// Number of earlier inputs of this parser.
     pub(crate) number: u64,
 }
 
 impl Corpus {
-    /// Reads the sets below `root`, for all parsers or those that are named.
+    /// Reads the sets below `root`, for all parsers or for those in `only`.
     ///
     /// # Errors
-    /// A name that no parser has, a parser without a file.
+    /// An unknown parser name, or a parser without a sound file.
     pub(crate) fn load(root: &Path, only: &[String]) -> Result<Corpus> {
         let mut all = parsers::all();
         if only.iter().any(|name| name == parsers::FAULTY) {
@@ -74,7 +75,7 @@ impl Corpus {
         Ok(Corpus { loaded, turn })
     }
 
-    /// What the input with a number over all parsers is.
+    /// Parser and number of the input with index `input` over all parsers.
     pub(crate) fn place(&self, input: u64) -> InputPosition {
         let length = self.turn.len().max(1) as u64;
         let (parser, before) = self.turn[(input % length) as usize];
@@ -85,7 +86,7 @@ impl Corpus {
         }
     }
 
-    /// Makes an input; the same for the same seed, parser and number.
+    /// Makes an input; it depends only on the seed, the parser and the number.
     pub(crate) fn make(&self, seed: u64, place: InputPosition) -> (&Target, Vec<u8>) {
         let Loaded { parser, targets } = &self.loaded[place.parser];
         let mut random = Random::of_input(seed, &parser.name, place.number);
@@ -97,7 +98,7 @@ impl Corpus {
 }
 
 impl Corpus {
-    /// What is known of an input that failed.
+    /// Describes an input that failed.
     pub(crate) fn fault(
         &self,
         seed: u64,

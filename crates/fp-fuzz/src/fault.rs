@@ -1,4 +1,4 @@
-//! What went wrong with an input, and where it is kept.
+//! Faults: what went wrong with an input, and where the input is saved.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,39 +11,40 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// A panic that nothing caught.
+    /// An uncaught panic.
     Panic,
     /// More processor time than allowed.
     Time,
     /// More memory than allowed.
     Memory,
-    /// The process ended.
+    /// The process ended abnormally.
     Crash,
-    /// No end in sight.
+    /// The input did not finish within the limit of wall time.
     Hang,
 }
 
 /// An input that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fault {
-    /// The parser.
+    /// Name of the parser.
     pub(crate) parser: String,
-    /// How.
+    /// Kind of failure.
     pub(crate) kind: Kind,
-    /// What was said, measured or seen.
+    /// The panic's message, the measured value or the observed state.
     pub(crate) message: String,
-    /// The seed of the run.
+    /// Seed of the run.
     pub(crate) seed: u64,
-    /// Inputs of the parser before it.
+    /// Number of earlier inputs of the parser.
     pub(crate) number: u64,
-    /// The sound file that was damaged, below the root of all sets.
+    /// The sound file that was damaged, relative to the root of all sets.
     pub(crate) target: PathBuf,
-    /// Where the input is kept; none where enough of this kind were.
+    /// Path of the saved input; `None` if enough inputs of this kind were saved already.
     pub(crate) saved: Option<PathBuf>,
 }
 
 impl Fault {
-    /// What faults of one cause have in common: digits of sizes and addresses differ.
+    /// Key shared by faults of one cause: the message without its digits, since sizes and addresses
+    /// differ.
     pub(crate) fn signature(&self) -> String {
         let line = self.message.lines().next().unwrap_or_default();
         let words: String = line
@@ -53,7 +54,7 @@ impl Fault {
         format!("{} {:?} {words}", self.parser, self.kind)
     }
 
-    /// Keeps the input and what is known of it in `folder`.
+    /// Saves the input and its description in `folder`.
     ///
     /// # Errors
     /// Files that can't be written.
@@ -67,10 +68,10 @@ impl Fault {
             .with_context(|| format!("can't write {}", about.display()))
     }
 
-    /// What is known of an input that was kept.
+    /// Reads the description of a saved input.
     ///
     /// # Errors
-    /// A file that isn't there or isn't one of these.
+    /// A file that is missing or is no such description.
     pub(crate) fn of_file(path: &Path) -> Result<Fault> {
         let about = about(path);
         let text = fs::read_to_string(&about).with_context(|| {
@@ -84,15 +85,15 @@ impl Fault {
     }
 }
 
-/// How many inputs of each cause were kept.
+/// Number of saved inputs of each cause.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(HashMap<String, usize>);
 
 impl Kept {
-    /// Inputs that are kept of one cause.
+    /// Most inputs that are saved of one cause.
     const MOST: usize = 3;
 
-    /// Keeps a fault's input in `folder`, unless enough of its cause were.
+    /// Saves a fault's input in `folder`, unless enough of its cause were saved.
     ///
     /// # Errors
     /// Files that can't be written.
@@ -106,7 +107,7 @@ impl Kept {
     }
 }
 
-/// The file beside an input that says what it is.
+/// Path of the description beside a saved input.
 fn about(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");

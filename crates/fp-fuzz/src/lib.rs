@@ -1,7 +1,6 @@
-//! Damage for files: from a sound file and a random number to one that nobody has tried.
+//! Damages files: makes a new test input from a sound file and random numbers.
 //!
-//! What the files are handed to stands in the binary of this crate, which
-//! `cargo xtask fuzz` starts.
+//! The parsers that are tested are in this crate's binary, which `cargo xtask fuzz` starts.
 
 pub mod mutate;
 pub mod random;

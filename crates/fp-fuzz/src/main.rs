@@ -1,4 +1,4 @@
-//! Damaged files for every reader of files of others; started by `cargo xtask fuzz`.
+//! Feeds damaged files to every parser of foreign files; started by `cargo xtask fuzz`.
 
 mod child;
 mod clock;
@@ -102,7 +102,7 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!summary.is_clean())))
 }
 
-/// Runs on a thread with the stack that parsers have.
+/// Runs `call` on a thread with the stack size that parsers have.
 fn on_a_thread<T: Send>(call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(child::STACK);
@@ -114,7 +114,7 @@ fn on_a_thread<T: Send>(call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
-/// Hands an input over again, where panics are told as ever.
+/// Runs the parser on a saved input again and prints panics as usual.
 fn repeat(file: &Path) -> Result<ExitCode> {
     let fault = Fault::of_file(file)?;
     let bytes = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;

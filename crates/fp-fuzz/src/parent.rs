@@ -1,4 +1,4 @@
-//! The process that starts children, watches them and tells what they found.
+//! The parent process, which starts child processes, watches them and reports what they found.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::progress::Progress;
 use crate::seeds;
 use crate::summary::Summary;
 
-/// Wall time after which an input is given up, whatever else the machine does.
+/// Wall time after which an input is given up, however busy the machine is.
 const MOST_WALL: Duration = Duration::from_secs(60);
-/// Between two looks at the children.
+/// Interval between two checks of the child processes.
 const LOOK: Duration = Duration::from_millis(100);
-/// Between two lines that tell how far it is.
+/// Interval between two lines of progress.
 const TELL: Duration = Duration::from_secs(10);
 
-/// What is asked for.
+/// What to run.
 pub(crate) struct Plan {
     pub(crate) time: Option<Duration>,
     pub(crate) inputs: Option<u64>,
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) failures: PathBuf,
 }
 
-/// A folder in memory where the system has one, with the sound files in it.
+/// Creates a folder with the sound files in it, in memory where the system has such a folder.
 ///
 /// # Errors
 /// Files that can't be written.
@@ -50,10 +50,10 @@ pub(crate) fn session() -> Result<TempDir> {
     Ok(session)
 }
 
-/// Runs what is planned.
+/// Runs the plan.
 ///
 /// # Errors
-/// Children that can't be started, files that can't be written.
+/// Child processes that can't be started, or files that can't be written.
 pub(crate) fn run(plan: &Plan) -> Result<Summary> {
     let session = session()?;
     let corpus = Corpus::load(&Work::seeds(session.path()), &plan.only)?;
@@ -120,12 +120,12 @@ fn tell(plan: &Plan, children: &[Watched], start: Instant) {
     );
 }
 
-/// A child and what was last seen of it.
+/// A child process and its last known progress.
 struct Watched {
     work: Work,
     process: Option<Child>,
     seen: Progress,
-    /// When its progress last changed.
+    /// Time of the last change of its progress.
     since: Instant,
 }
 
@@ -166,9 +166,9 @@ impl Watched {
         for name in &work.only {
             command.args(["--only", name]);
         }
-        // What a child says of its end is one line of a result.
+        // A child's error is one line of a result.
         command.env("RUST_BACKTRACE", "0");
-        // One thread each: what children do together is as much as there are of them.
+        // One thread each; the number of child processes sets the parallelism.
         command.env("RAYON_NUM_THREADS", "1").stdin(Stdio::null());
         command
             .stdout(Stdio::null())
@@ -178,7 +178,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Looks whether it goes on; one that was ended by its input starts again behind it.
+    /// Checks the child's progress; one that its input ended is restarted after that input.
     fn look(&mut self, corpus: &Corpus, kept: &mut Kept) -> Result<Option<Fault>> {
         let Some(process) = &mut self.process else {
             return Ok(None);

@@ -1,16 +1,16 @@
-//! How far a child has come, in a file that outlives it.
+//! A child process's progress, in a file that outlives the process.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// What came of the inputs of one parser.
+/// Numbers of inputs of one parser by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Taken as sound.
+    /// Accepted as sound.
     pub(crate) taken: u64,
-    /// Refused by an error, or taken with problems.
+    /// Refused with an error, or accepted with problems.
     pub(crate) refused: u64,
     pub(crate) failed: u64,
 }
@@ -21,12 +21,12 @@ impl Counts {
     }
 }
 
-/// The input that is being made, or is made next, and what came of those before.
+/// The current or next input, and the outcomes of those before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Over all parsers.
+    /// Index over all parsers.
     pub(crate) next: u64,
-    /// By parser.
+    /// Outcomes by parser.
     pub(crate) counts: Vec<Counts>,
 }
 

@@ -1,13 +1,13 @@
-//! Numbers that follow from a seed.
+//! Random numbers from a seed.
 
-/// SplitMix64: small, and every seed is as good as any other.
+/// SplitMix64: small, and without weak seeds.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of one input: of input `number` of the parser called `parser`.
+    /// The generator of one input: input `number` of the parser called `parser`.
     pub fn of_input(seed: u64, parser: &str, number: u64) -> Random {
-        // FNV-1a of the name; what it gives is stirred with the rest by the generator.
+        // FNV-1a of the name; the generator mixes the result with the rest.
         let name = parser
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -31,23 +31,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.bits()) * (bound as u128);
         (wide >> 64) as usize
     }
 
-    /// Whether one of `count` equally likely things happened.
+    /// True with probability 1 / `count`.
     pub fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    /// One of some; none of nothing.
+    /// A random element; `None` of an empty slice.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len()))
     }
 
-    /// A length up to `most`, short ones far more often.
+    /// A length up to `most`; short lengths are far more likely.
     pub fn length(&mut self, most: usize) -> usize {
         let scale = self.below(most.max(1).ilog2() as usize + 1);
         self.below((1_usize << scale).min(most)) + 1

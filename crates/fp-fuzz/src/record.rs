@@ -1,4 +1,4 @@
-//! A run as a record: what was run, where, and what came of it.
+//! The record of a run: what was run, on which machine, and the result.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::summary::Summary;
 pub(crate) fn markdown(summary: &Summary) -> String {
     let mut text = String::new();
     let minutes = summary.seconds / 60.0;
-    // Writing to a text can't fail.
+    // Writing to a string can't fail.
     let _ = write!(
         text,
         "# Damaged files for every parser\n\n\

@@ -1,4 +1,4 @@
-//! What a run came to, as a table and as JSON.
+//! The results of a run, as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::fault::{Fault, Kind};
 use crate::parent::Plan;
 use crate::progress::Counts;
 
-/// A parser's line.
+/// One parser's line of the table.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) parser: String,
@@ -23,23 +23,23 @@ pub(crate) struct Line {
     pub(crate) failed: u64,
 }
 
-/// Faults that look alike.
+/// Faults of the same cause.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cause {
     pub(crate) parser: String,
     pub(crate) kind: Kind,
     pub(crate) message: String,
     pub(crate) inputs: usize,
-    /// Inputs that were kept.
+    /// Paths of the saved inputs.
     files: Vec<PathBuf>,
 }
 
-/// Everything that is told at the end.
+/// All results that are printed at the end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) seed: u64,
     pub(crate) processes: u64,
-    /// The processor and how many of it there are.
+    /// Model and number of processors.
     pub(crate) machine: String,
     pub(crate) seconds: f64,
     pub(crate) inputs: u64,
@@ -72,7 +72,7 @@ impl Summary {
         }
     }
 
-    /// Takes in what a child counted.
+    /// Adds the counts of a child process.
     pub(crate) fn add_counts(&mut self, counts: &[Counts]) {
         for (line, counts) in self.parsers.iter_mut().zip(counts) {
             line.inputs += counts.total();
@@ -85,7 +85,7 @@ impl Summary {
         self.inputs_per_second = self.inputs as f64 / self.seconds.max(1e-9);
     }
 
-    /// Takes in what failed.
+    /// Adds the faults of a child process.
     pub(crate) fn add_faults(&mut self, faults: &[Fault]) {
         let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
         for fault in faults {
@@ -148,7 +148,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The processor, where the system names it, and how many of it there are.
+/// The processor's model, if the system reports it, and the number of processors.
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let mut lines = info.lines();

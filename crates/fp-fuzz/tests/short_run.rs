@@ -1,4 +1,4 @@
-//! A short run with a fixed seed: no input fails, and the same inputs come again.
+//! A short run with a fixed seed: no input fails, and the same seed gives the same inputs.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,7 +11,7 @@ fn fuzz(arguments: &[&str], failures: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// Every parser some hundred times. What failed is told with the command that repeats it.
+/// Several hundred inputs per parser. A failure is printed with the command that repeats it.
 #[test]
 fn no_parser_fails() {
     let failures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-failures");
@@ -22,17 +22,17 @@ fn no_parser_fails() {
     let summary: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(summary["inputs"], 20_000);
     for parser in summary["parsers"].as_array().unwrap() {
-        // Sound files among the damaged ones: seeds are what they should be.
+        // Some inputs are undamaged: they show that the sound files are accepted.
         let count = |key: &str| parser[key].as_u64().unwrap();
         assert!(count("inputs") > 0, "{parser}");
-        // A folder with an adapter alone is never whole.
+        // A folder with only an adapter is never a whole checkpoint.
         if parser["parser"] != "adapter-config" {
             assert!(count("taken") > 0, "{parser}");
         }
     }
 }
 
-/// The counts of two runs are the same, whatever processes made the inputs.
+/// Two runs have the same counts, whichever processes made the inputs.
 #[test]
 fn the_same_seed_makes_the_same_inputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,8 +59,8 @@ fn the_same_seed_makes_the_same_inputs() {
     assert_eq!(parsers("1"), parsers("3"));
 }
 
-/// A parser that fails in every way: each is seen, told and kept, and what is kept fails
-/// again.
+/// A parser that fails in every way: each failure is noticed, reported and saved, and the saved
+/// input fails again.
 #[test]
 fn every_way_to_fail_is_seen() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,7 +80,7 @@ fn every_way_to_fail_is_seen() {
     };
     let panic = told("panic", "a panic that nothing catches");
     told("crash", "overflowed its stack");
-    // Less the input's own bytes.
+    // Not counting the input's own bytes.
     told("memory", "1535 MiB of memory");
     told("crash", "memory allocation of 8589934592 bytes failed");
     told("time", "of processor time");

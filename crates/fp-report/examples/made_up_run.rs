@@ -1,4 +1,4 @@
-//! Makes a run of any number of samples, with records like those of the embedded benchmark, and
+//! Makes a run with any number of samples, with records like those of the embedded benchmark, and
 //! reports on it: what `cargo xtask bench-report` measures.
 //!
 //!     cargo run --release --example made_up_run -- make DIR SAMPLES [apart]
@@ -6,8 +6,8 @@
 //!     cargo run --release --example made_up_run -- report DIR
 //!
 //! `make` writes the run; with `apart` the questions on one image are far apart in the data.
-//! `lines` makes it one of the format of before, all of its records lines. `report` writes its
-//! report; it prints seconds, and the most memory that it had, as one JSON object.
+//! `lines` converts it to the previous format, in which all records are lines. `report` writes its
+//! report and prints seconds and peak memory as one JSON object.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -28,13 +28,13 @@ const SIDE: usize = 12;
 const TOKENS: usize = SIDE * SIDE;
 const QUESTIONS: usize = 5;
 const HEADS: usize = 8;
-/// Distinct attentions that strategies choose by.
+/// Number of distinct attention maps that strategies select by.
 const ATTENTIONS: usize = 9;
 const FAMILIES: [&str; 5] = ["attribute", "existence", "chain", "counting", "paired"];
 const WORDS: [&str; 12] = [
     "red", "green", "blue", "yellow", "yes", "no", "circle", "square", "star", "2", "3", "4",
 ];
-/// Samples that are made at once.
+/// Number of samples that are made at once.
 const AT_ONCE: usize = 1024;
 
 fn main() -> Outcome {
@@ -63,7 +63,7 @@ fn report(folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// The most memory that this program had at any time, as Linux counts it.
+/// Peak memory of this process, as Linux counts it.
 fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -158,7 +158,7 @@ fn make(folder: &Path, samples: usize, is_apart: bool) -> Outcome {
         .map_err(|error: StudyError| Box::new(error))?)
 }
 
-/// 64-bit xorshift with a multiplication: enough for made-up answers.
+/// 64-bit xorshift with a multiplication: sufficient for made-up answers.
 struct Random(u64);
 
 impl Random {
@@ -173,7 +173,7 @@ impl Random {
         ((self.next() * bound as f64) as usize).min(bound - 1)
     }
 
-    /// Of any size down to 10 to the power of `least`.
+    /// A gap of any size down to 10 to the power of `least`.
     fn gap(&mut self, least: f64) -> CutRecord {
         CutRecord {
             gap: 10_f64.powf(least + self.next() * (-0.5 - least)),
@@ -288,7 +288,7 @@ fn record(grid: &Grid, image: usize, index: usize) -> SampleRecord {
     }
 }
 
-/// Tokens by a mixture of what all have in common and chance, the best first.
+/// Ranks tokens by a mixture of a common score and chance, the best first.
 fn ranking(base: &[f64], chance: f64, random: &mut Random) -> Vec<usize> {
     let scores: Vec<f64> = base
         .iter()
@@ -338,7 +338,7 @@ fn answer(seen: VisualInputRecord, word: usize, is_right: bool, random: &mut Ran
     }
 }
 
-/// The variant of a type that JSON calls so.
+/// The enum variant with this name in JSON.
 fn named<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_json::from_value(name.into()).expect("a name that is known")
 }

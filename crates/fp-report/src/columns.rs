@@ -1,4 +1,4 @@
-//! What cells answered, as columns: small values in place of one record per sample and cell.
+//! Cells' answers as columns: small values in place of one record per sample and cell.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,53 +6,53 @@ use std::sync::Arc;
 use fp_eval::study::SampleRecord;
 use rayon::prelude::*;
 
-/// One figure per sample; none where a cell doesn't apply or failed.
+/// One score per sample; `None` where a cell doesn't apply or failed.
 pub(crate) type Column = Arc<[Option<f64>]>;
 
-/// In place of the number of a text where there is no answer.
+/// Text number of a missing answer.
 const NO_TEXT: u32 = u32::MAX;
 
-/// Every cell's answers.
+/// Answers of all cells.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Columns {
     /// `[cells]`.
     pub(crate) scores: Vec<Column>,
-    /// `[cells][samples]`, numbers of [`Columns::answers`].
+    /// `[cells][samples]`, indices in [`Columns::answers`].
     texts: Vec<Vec<u32>>,
-    /// The answers, each once.
+    /// The distinct answers.
     pub(crate) answers: Vec<String>,
     /// `[cells]`.
     pub(crate) counts: Vec<CellCounts>,
 }
 
-/// What is counted of one cell over all samples on images.
+/// Counts of one cell over all samples with images.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CellCounts {
-    /// Answers of which the number of tokens in the last layer is known.
+    /// Number of answers whose number of tokens in the last layer is known.
     pub(crate) num_kept_known: usize,
-    /// Those tokens, over all of them.
+    /// Total of those numbers of tokens.
     pub(crate) num_kept: usize,
     pub(crate) num_skipped: usize,
-    /// Samples that others answered and this cell failed on.
+    /// Number of samples that other cells answered and this one failed on.
     pub(crate) num_failed: usize,
     pub(crate) num_near_ties: usize,
 }
 
 impl Columns {
-    /// Which answer a cell gave to a sample: its place among [`Columns::answers`].
+    /// A cell's answer to a sample, as an index in [`Columns::answers`].
     pub(crate) fn answer(&self, cell: usize, sample: usize) -> Option<usize> {
         let number = self.texts[cell][sample];
         (number != NO_TEXT).then_some(number as usize)
     }
 
-    /// What a cell answered to a sample.
+    /// The text of a cell's answer to a sample.
     pub(crate) fn text(&self, cell: usize, sample: usize) -> Option<&str> {
         let answer = self.answer(cell, sample)?;
         self.answers.get(answer).map(String::as_str)
     }
 }
 
-/// Columns that are being filled.
+/// Columns under construction.
 #[derive(Debug)]
 pub(crate) struct ColumnsOfRecords {
     cells: Vec<CellColumns>,
@@ -81,7 +81,7 @@ impl ColumnsOfRecords {
         }
     }
 
-    /// Takes records, each behind its place.
+    /// Adds records, each with its index.
     pub(crate) fn add(&mut self, records: &[(usize, SampleRecord)]) {
         let texts: Vec<Vec<u32>> = records
             .iter()
@@ -113,7 +113,7 @@ impl ColumnsOfRecords {
         number
     }
 
-    /// The columns of the places that are kept.
+    /// The columns of the samples in `is_kept`.
     pub(crate) fn finish(self, is_kept: &[bool]) -> Columns {
         let all = is_kept.iter().all(|kept| *kept);
         let mut columns = Columns {

@@ -1,4 +1,4 @@
-//! Two runs, tested against each other sample by sample.
+//! Comparison of two runs, sample by sample.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,27 +11,27 @@ use super::lookup::for_each_pair;
 use super::run::Run;
 use super::sample::ReportSample;
 
-/// Two runs on the samples and cells that both have. Differences are the second's less
-/// the first's.
+/// Two runs on the samples and cells that both have. Differences are the second's minus the
+/// first's.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunComparison {
     /// The first run's folder.
     pub first: String,
-    /// The second's.
+    /// The second run's folder.
     pub second: String,
-    /// Samples that both have.
+    /// Number of samples that both have.
     pub num_shared: usize,
-    /// Samples that only the first has, or has with another question.
+    /// Number of samples that only the first has, or has with another question.
     pub only_first: usize,
-    /// The same of the second.
+    /// The same for the second.
     pub only_second: usize,
     /// Cells that only the first has.
     pub cells_only_first: Vec<String>,
     /// Cells that only the second has.
     pub cells_only_second: Vec<String>,
-    /// What the runs differ in beside their answers.
+    /// Differences between the runs other than their answers.
     pub changes: Vec<String>,
-    /// Each cell that both have, in the first's order.
+    /// All cells that both have, in the first's order.
     pub cells: Vec<CellDifference>,
 }
 
@@ -40,20 +40,20 @@ pub struct RunComparison {
 pub struct CellDifference {
     /// The cell's id.
     pub cell: String,
-    /// Answers that both have.
+    /// Number of answers that both have.
     pub num_answers: usize,
-    /// Answers whose text differs.
+    /// Number of answers whose text differs.
     pub texts_differ: usize,
-    /// Kept sets that differ.
+    /// Number of kept sets that differ.
     pub kept_differ: usize,
-    /// The test, one family over all cells; none where no test was possible.
+    /// The test; all cells are one family. `None` where no test was possible.
     pub comparison: Option<Comparison>,
     /// Why no test was possible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untested: Option<Untested>,
 }
 
-/// Reads and compares two runs, by the first one's statistical settings.
+/// Reads and compares two runs, with the first one's statistical settings.
 ///
 /// # Errors
 /// A folder that isn't a run's, or runs without a common sample or cell.
@@ -99,7 +99,7 @@ pub fn compare(first: &Path, second: &Path) -> Result<RunComparison, ReportError
     })
 }
 
-/// What makes a sample the same in two runs.
+/// Key by which a sample is identified in both runs.
 fn key<'a>(run: &'a Run, record: &'a ReportSample) -> (&'a str, &'a str, &'a str, &'a str) {
     let dataset = &run.spec.datasets[record.dataset];
     (&dataset.name, &dataset.split, &record.id, &record.question)
@@ -206,7 +206,7 @@ fn cells(
     Ok(differences)
 }
 
-/// Counts what differs in cells that `both` have, by their positions in either grid.
+/// Counts the differences in cells of `both`, given by their indices in either grid.
 fn count_differences(
     first: &Run,
     second: &Run,

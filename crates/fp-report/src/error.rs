@@ -11,33 +11,33 @@ use fp_stats::StatsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The run's folder.
+    /// The run's folder can't be used.
     #[error(transparent)]
     Study(#[from] StudyError),
-    /// A record that doesn't fit the run that it is from.
+    /// A record that doesn't fit its run.
     #[error("sample {index} ({id}): {reason}")]
     Record {
-        /// Position of the sample in the run.
+        /// Index of the sample in the run.
         index: usize,
         /// Its id.
         id: String,
         /// What is wrong.
         reason: String,
     },
-    /// Kept tokens that no image has.
+    /// Impossible kept tokens.
     #[error("the tokens that sample {index} ({id}) kept can't be")]
     Kept {
-        /// Position of the sample in the run.
+        /// Index of the sample in the run.
         index: usize,
         /// Its id.
         id: String,
-        /// What is wrong with them.
+        /// What is wrong with the tokens.
         source: ScoringError,
     },
     /// Costs that can't be counted.
     #[error("the costs of the run's cells can't be counted")]
     Costs(#[from] BudgetError),
-    /// Nothing to report on.
+    /// A run without samples.
     #[error("{} holds no sample yet; run the study first", folder.display())]
     NoSamples {
         /// The run's folder.
@@ -48,15 +48,15 @@ pub enum ReportError {
     Incomparable {
         /// One run's folder.
         first: PathBuf,
-        /// The other's.
+        /// The other run's folder.
         second: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A measurement of efficiency that can't be read.
     #[error(transparent)]
     Efficiency(#[from] fp_eval::efficiency::EfficiencyError),
-    /// The published rows that stand beside figures.
+    /// Published rows that can't be used.
     #[error(transparent)]
     Published(#[from] crate::published::PublishedError),
     /// A statistic that can't be computed.
@@ -68,9 +68,9 @@ pub enum ReportError {
     /// Results that can't be written as JSON.
     #[error("cannot write {what} as JSON")]
     Json {
-        /// What was to be written.
+        /// Name of the value.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
     /// A file that can't be written.
@@ -78,7 +78,7 @@ pub enum ReportError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

@@ -1,8 +1,8 @@
-//! From a run's folder to results and a report that one wants to read.
+//! Analyses a run's folder and writes results and a readable report.
 //!
-//! [`analyse`] turns records into an [`Analysis`], the renderers turn that into
-//! files; [`write()`] does both for a folder. Numbers depend on the records and a seed alone,
-//! never on the machine or the number of threads.
+//! [`analyse`] turns records into an [`Analysis`], the renderers turn that into files; [`write()`]
+//! does both for a folder. Numbers depend only on the records and a seed, never on the machine or
+//! the number of threads.
 //!
 //! ```
 //! use fp_eval::study::config::Statistics;
@@ -54,37 +54,37 @@ use fp_eval::efficiency;
 
 use self::near_ties_file::NearTiesFile;
 
-/// Everything for programs; the same for every run of the same study.
+/// All results for programs; the same for every run of the same study.
 pub const RESULTS_FILE: &str = "results.json";
 /// One line per cell.
 pub const CELLS_FILE: &str = "cells.csv";
-/// One line per dataset, cell and figure of a benchmark's own; of runs on benchmarks alone.
+/// One line per dataset, cell and figure of a benchmark's own; only for runs on benchmarks.
 pub const FIGURES_FILE: &str = "figures.csv";
-/// Verdict and main tables, to paste.
+/// Verdict and main tables, as Markdown to paste.
 pub const SUMMARY_FILE: &str = "summary.md";
 /// Accuracies as a LaTeX table.
 pub const TABLE_FILE: &str = "table.tex";
 /// One line per answer that rounding may have decided.
 pub const NEAR_TIES_FILE: &str = "near_ties.csv";
-/// What was measured in seconds.
+/// Measured times in seconds.
 pub const TIMES_FILE: &str = "timings.json";
-/// The report for people: one page, which asks for nothing of a network.
+/// The report for readers: one page, which loads nothing from a network.
 pub const PAGE_FILE: &str = "report.html";
-/// What the page's explorer shows, where that is too much for the page.
+/// Data of the page's explorer, if they are too large for the page.
 pub const SAMPLES_FOLDER: &str = "report_samples";
 
-/// A report that was written.
+/// A written report.
 #[derive(Debug, Clone)]
 pub struct Written {
-    /// What it says.
+    /// The results.
     pub analysis: Analysis,
-    /// What the run took, where that was measured.
+    /// Times of the run, if they were measured.
     pub times: Option<MeasuredTimes>,
-    /// The files.
+    /// Paths of the files.
     pub files: Vec<PathBuf>,
 }
 
-/// Accuracy of every cell with its interval, in the order of the grid; not by stratum.
+/// Accuracy of every cell with its interval, in the order of the grid; without strata.
 ///
 /// # Errors
 /// Records from which no interval can be computed.
@@ -92,7 +92,7 @@ pub fn cell_summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     analysis::summaries(run)
 }
 
-/// The text-only questions of a run; none where its datasets have no such question.
+/// The text-only questions of a run; `None` where its datasets have none.
 pub fn text_only(run: &Run) -> Option<TextOnly> {
     TextOnly::of(run, &Scores::new(run))
 }
@@ -155,8 +155,8 @@ pub fn write_with(folder: &Path, repetition: Option<&Path>) -> Result<Written, R
     })
 }
 
-/// Writes what lies beside the page into a folder of its own, from which the scripts
-/// of an earlier report go first. Returns the folder, if there is one.
+/// Writes the files beside the page into a folder of their own, after removing the scripts of an
+/// earlier report. Returns the folder, if there is one.
 fn write_apart(folder: &Path, apart: &[render::Apart]) -> Result<Option<PathBuf>, ReportError> {
     let path = folder.join(SAMPLES_FOLDER);
     let failed = |source| ReportError::Io {
@@ -170,7 +170,7 @@ fn write_apart(folder: &Path, apart: &[render::Apart]) -> Result<Option<PathBuf>
                 std::fs::remove_file(&old).map_err(failed)?;
             }
         }
-        // Stays where something else lies in it.
+        // The folder stays if it contains anything else.
         let _ = std::fs::remove_dir(&path);
     }
     if apart.is_empty() {
@@ -190,7 +190,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), ReportError> {
     let part = PathBuf::from(part);
     let written = std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, path));
     written.map_err(|source| {
-        // What can't be written whole is not left lying about.
+        // A partial file is removed.
         let _ = std::fs::remove_file(&part);
         ReportError::Io {
             path: path.to_owned(),

@@ -1,11 +1,11 @@
-//! Records of some samples of a run, read when they are asked for.
+//! Records of selected samples of a run, read on demand.
 
 use fp_eval::study::{Records, SampleRecord};
 
 use super::error::ReportError;
 use super::run::Run;
 
-/// The records of a few samples, by index and in this order.
+/// The records of a few samples, given by index, in the given order.
 pub(crate) fn records_of(run: &Run, indices: &[usize]) -> Result<Vec<SampleRecord>, ReportError> {
     let records = Records::open(&run.folder)?;
     let mut records = records.in_order(&run.spec, indices)?;
@@ -19,8 +19,8 @@ pub(crate) fn records_of(run: &Run, indices: &[usize]) -> Result<Vec<SampleRecor
     }
 }
 
-/// Gives the records of samples of two runs to `visit` side by side. The indices are as many,
-/// and of samples that both runs had when they were read.
+/// Passes the records of samples of two runs to `visit` in pairs. Both lists of indices have the
+/// same length, and their samples were in the runs when those were read.
 pub(crate) fn for_each_pair(
     first: &Run,
     of_first: &[usize],

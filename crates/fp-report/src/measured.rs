@@ -1,4 +1,4 @@
-//! What a run took: the part of a report that differs from run to run.
+//! Measured times of a run: the part of a report that differs from run to run.
 
 use fp_eval::study::{LoadingTimes, Stages, TimingRecord};
 use serde::Serialize;
@@ -10,43 +10,42 @@ use super::run::Run;
 pub struct MeasuredTimes {
     /// Seconds by stage, all threads together.
     pub stages: Stages,
-    /// Seconds of all stages but preprocessing, which runs beside them, all threads
-    /// together: thread-seconds.
+    /// Seconds of all stages except preprocessing, which runs in parallel, summed over threads:
+    /// thread-seconds.
     pub total: f64,
-    /// Seconds by the clock, from when the model was ready to the last record, summed
-    /// over all starts of the run and over the shards that it was merged from. None in
-    /// runs of which not every part was measured.
+    /// Wall-clock seconds from the moment the model was ready to the last record, summed over all
+    /// starts of the run and over its shards. `None` where some part was not measured.
     pub wall_seconds: Option<f64>,
-    /// Whether loading kept pace with the model; none in runs from before that was measured.
+    /// Whether loading kept pace with the model; `None` in older runs, which didn't measure it.
     pub loading: Option<LoadingTimes>,
-    /// Samples.
+    /// Number of samples.
     pub num_samples: usize,
-    /// Images, as often as they were encoded.
+    /// Number of images, each counted as often as it was encoded.
     pub num_images: usize,
-    /// Answers: samples × cells, less those that don't apply.
+    /// Number of answers: samples × cells, without cells that don't apply.
     pub num_answers: usize,
-    /// Runs of the model that these came to, after equal kept sets were run once.
+    /// Number of runs of the model for these answers; equal kept sets are run once.
     pub num_runs: usize,
-    /// Rows that went through the layers after K.
+    /// Number of rows that went through the layers after K.
     pub num_suffix_rows: usize,
-    /// Tokens that were decoded.
+    /// Number of decoded tokens.
     pub num_decoded: usize,
-    /// Most bytes of keys and values that were held at once.
+    /// Peak size of the KV cache, in bytes.
     pub peak_kv_bytes: usize,
-    /// Samples per second by the clock, whatever the number of threads; each sample is
-    /// answered under every cell. None without [`MeasuredTimes::wall_seconds`].
+    /// Samples per wall-clock second, for the number of threads used; each sample is answered under
+    /// every cell. `None` without [`MeasuredTimes::wall_seconds`].
     pub samples_per_second: Option<f64>,
-    /// Answers per second by the clock.
+    /// Answers per wall-clock second.
     pub answers_per_second: Option<f64>,
-    /// Samples per second of stage time of one thread.
+    /// Samples per thread-second.
     pub samples_per_thread_second: f64,
-    /// Answers per second of stage time of one thread.
+    /// Answers per thread-second.
     pub answers_per_thread_second: f64,
-    /// Decoded tokens per second of decoding, of one thread.
+    /// Decoded tokens per thread-second of decoding.
     pub decoded_per_second: Option<f64>,
 }
 
-/// Sums up a run's timings; none where nothing was measured.
+/// Sums up a run's timings; `None` where nothing was measured.
 pub(crate) fn measured_times(run: &Run) -> Option<MeasuredTimes> {
     let mut stages = Stages::default();
     let mut loading = LoadingTimes::default();
@@ -85,8 +84,8 @@ pub(crate) fn measured_times(run: &Run) -> Option<MeasuredTimes> {
     })
 }
 
-/// The sum of all spans; none where one wasn't measured, as then it would be of fewer
-/// samples than were counted.
+/// The sum of all spans; `None` if one wasn't measured, since the sum would cover fewer samples
+/// than were counted.
 fn wall_seconds(timings: &[TimingRecord]) -> Option<f64> {
     let spans: Option<Vec<f64>> = timings.iter().map(|timing| timing.wall).collect();
     Some(spans?.iter().sum()).filter(|wall: &f64| *wall > 0.0)

@@ -1,4 +1,4 @@
-//! `near_ties.csv`: every answer that rounding may have decided, written as they are found.
+//! `near_ties.csv`: every answer that rounding may have decided, written as near-ties are found.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,7 +10,7 @@ use super::render::csv_line;
 
 const HEADER: [&str; 6] = ["index", "id", "cell", "head_gap", "token_gap", "margin"];
 
-/// A file that appears at its place when it is whole.
+/// A file that is moved to its final path once it is complete.
 #[derive(Debug)]
 pub(crate) struct NearTiesFile {
     path: PathBuf,
@@ -36,7 +36,7 @@ impl NearTiesFile {
         Ok(file)
     }
 
-    /// Adds a near-tie, by index.
+    /// Adds a near-tie; they come in the order of the samples.
     pub(crate) fn add(&mut self, tie: &NearTie) -> Result<(), ReportError> {
         let number = |value: Option<String>| value.unwrap_or_default();
         let fields = [
@@ -57,7 +57,7 @@ impl NearTiesFile {
         written.map_err(|source| self.failed(source))
     }
 
-    /// Moves the file to its place, which it returns.
+    /// Moves the file to its final path, which it returns.
     pub(crate) fn finish(mut self) -> Result<PathBuf, ReportError> {
         let flushed = self.writer.flush();
         let moved = flushed.and_then(|()| std::fs::rename(&self.part, &self.path));
@@ -75,7 +75,7 @@ impl NearTiesFile {
 
 impl Drop for NearTiesFile {
     fn drop(&mut self) {
-        // What wasn't finished is not left lying about; what was is no longer there.
+        // Removes an unfinished file; a finished one has been moved away.
         let _ = std::fs::remove_file(&self.part);
     }
 }

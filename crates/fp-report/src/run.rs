@@ -1,4 +1,4 @@
-//! A run as its folder holds it: everything that a report is made from.
+//! A run as stored in its folder: the input of a report.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use super::columns::{Columns, ColumnsOfRecords};
 use super::error::ReportError;
 use super::sample::ReportSample;
 
-/// A run, read from its folder: its samples, and what its cells answered as columns. What else
-/// its records hold is read again, a few at once, by what asks for it.
+/// A run, read from its folder: its samples, and its cells' answers as columns. Other content of
+/// the records is read again, a few records at a time, by the functions that need it.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The folder.
     pub folder: PathBuf,
-    /// What the run is of.
+    /// Specification of the run.
     pub spec: RunSpec,
-    /// Its samples on images, by index: what every figure and every test is made of.
+    /// Its samples with images, by index, on which every figure and test is based.
     pub records: Vec<ReportSample>,
-    /// Its text-only questions, by index, which no cell can prune anything of.
+    /// Its text-only questions, by index, which have no image tokens to prune.
     pub text_only: Vec<ReportSample>,
-    /// What its stages took; empty where nothing was measured.
+    /// Measured times of its stages; empty where nothing was measured.
     pub timings: Vec<TimingRecord>,
-    /// What every cell answered to the samples on images.
+    /// Answers of all cells to the samples with images.
     pub(crate) columns: Columns,
 }
 
@@ -34,8 +34,8 @@ impl Run {
     /// Reads a run's folder.
     ///
     /// # Errors
-    /// A file that can't be read, a damaged record, a record of other cells than the
-    /// run's, or no record at all.
+    /// A file that can't be read, a damaged record, a record with other cells than the run's, or no
+    /// record at all.
     pub fn read(folder: &Path) -> Result<Run, ReportError> {
         let spec = read_spec(folder)?;
         let stored = Records::open(folder)?;
@@ -77,11 +77,11 @@ impl Run {
         })
     }
 
-    /// Gives the records of the run to `visit` by index, text-only questions too, a few at
-    /// once; they are read again.
+    /// Passes the records of the run to `visit` by index, text-only questions included, a few at a
+    /// time; they are read again.
     ///
     /// # Errors
-    /// Records that can't be read any more; whatever `visit` refuses.
+    /// Records that can't be read any more, or an error of `visit`.
     pub fn stream<E: From<StudyError> + Send>(
         &self,
         mut visit: impl FnMut(Vec<SampleRecord>) -> Result<(), E> + Send,
@@ -89,7 +89,7 @@ impl Run {
         self.stream_while(|records| visit(records).map(|()| ControlFlow::Continue(())))
     }
 
-    /// As [`Run::stream`], until `visit` has seen enough.
+    /// As [`Run::stream`], until `visit` asks to stop.
     pub(crate) fn stream_while<E: From<StudyError> + Send>(
         &self,
         visit: impl FnMut(Vec<SampleRecord>) -> Result<ControlFlow<()>, E> + Send,
@@ -97,8 +97,8 @@ impl Run {
         stream(&Records::open(&self.folder)?, &self.spec, visit)
     }
 
-    /// Where a record is among the samples on images; none for one that wasn't there when the
-    /// run was read.
+    /// Index of a record among the samples with images; `None` for one that was added after the run
+    /// was read.
     pub(crate) fn place_of(&self, record: &SampleRecord) -> Option<usize> {
         let found = self
             .records
@@ -106,25 +106,24 @@ impl Run {
         found.ok().filter(|_| !record.text_only)
     }
 
-    /// Samples on images, then text-only questions.
+    /// Samples with images, then text-only questions.
     pub(crate) fn all_records(&self) -> impl Iterator<Item = &ReportSample> {
         self.records.iter().chain(&self.text_only)
     }
 
-    /// Samples on images of the whole run, recorded or not.
+    /// Number of samples with images of the whole run, recorded or not.
     pub(crate) fn num_expected(&self) -> usize {
         let text_only: usize = self.spec.datasets.iter().map(|d| d.num_text_only).sum();
         self.spec.num_samples.saturating_sub(text_only)
     }
 
-    /// Whether every sample of the run, or of its shard, was there to be read. A shard
-    /// is never the whole.
+    /// Whether every sample of the run, or of its shard, was recorded. A shard is never the whole
+    /// run.
     pub(crate) fn is_complete(&self) -> bool {
         self.all_records().count() == self.spec.num_samples
     }
 
-    /// The datasets by name and part, in order; one that is there twice is told apart
-    /// by a number.
+    /// The datasets by name and split, in order; repeated names get a number.
     pub(crate) fn dataset_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for dataset in &self.spec.datasets {
@@ -136,19 +135,19 @@ impl Run {
         names
     }
 
-    /// Where a sample's image lies.
+    /// Path of a sample's image.
     pub(crate) fn image_path(&self, record: &ReportSample) -> PathBuf {
         self.spec.datasets[record.dataset].path.join(&record.image)
     }
 
-    /// Image tokens along one side of their square, where every sample has one.
+    /// Number of image tokens per side, if every sample has one square of that size.
     pub(crate) fn grid_side(&self) -> Option<usize> {
         let n = self.spec.model.shape.num_image_tokens?;
         let side = n.isqrt();
         (side * side == n).then_some(side)
     }
 
-    /// Where the image tokens of a sample lie over its image; none where that isn't known.
+    /// Positions of a sample's image tokens over its image; `None` where they are unknown.
     pub(crate) fn places(&self, sample: &ReportSample) -> Option<TokenPlaces> {
         let count = sample.layout.map(|layout| layout.num_image);
         let model = &self.spec.model;
@@ -157,7 +156,7 @@ impl Run {
     }
 }
 
-/// The next records are decoded while `visit` looks at the ones before them.
+/// The next records are decoded while `visit` processes the previous ones.
 fn stream<E: From<StudyError> + Send>(
     records: &Records,
     spec: &RunSpec,
@@ -175,7 +174,7 @@ fn stream<E: From<StudyError> + Send>(
     Ok(())
 }
 
-/// Refuses a record that contradicts the run, or holds a score that is none.
+/// Refuses a record that contradicts the run or has an invalid score.
 fn check(spec: &RunSpec, record: &SampleRecord) -> Result<(), ReportError> {
     let wrong = |reason: String| Err(wrong(record.index, &record.id, reason));
     let num_cells = spec.grid.cells.len();
@@ -213,7 +212,7 @@ fn wrong(index: usize, id: &str, reason: String) -> ReportError {
     }
 }
 
-/// Refuses sorted samples of which two are the same.
+/// Refuses sorted samples with a repeated index.
 fn check_indices(samples: &[ReportSample]) -> Result<(), ReportError> {
     let twice = samples.array_windows().find(|[a, b]| a.index == b.index);
     match twice {

@@ -1,4 +1,4 @@
-//! One sample of a run, without what differs between its cells.
+//! One sample of a run, without the data of its cells.
 
 use std::collections::BTreeMap;
 
@@ -6,47 +6,48 @@ use fp_eval::study::{FailureKind, SampleRecord};
 use fp_image::TokenGrid;
 use fp_scoring::TokenLayout;
 
-/// A sample as reports keep it: what its record says apart from its cells and runs, which are
-/// columns of the run.
+/// A sample as reports keep it: the data of its record other than cells and runs, which are columns
+/// of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportSample {
-    /// Position over all datasets of the run.
+    /// Index over all datasets of the run.
     pub index: usize,
-    /// Which of the run's datasets it is from.
+    /// Index of its dataset in the run.
     pub dataset: usize,
     /// Id in its dataset.
     pub id: String,
-    /// What samples on one image share.
+    /// Id that samples on one image share.
     pub image_id: String,
     /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
-    /// Whether the question is asked without an image.
+    /// Whether the question is text-only.
     pub text_only: bool,
-    /// Width and height in pixels; none where the image couldn't be read.
+    /// Width and height in pixels; `None` where the image couldn't be read.
     pub image_size: Option<[usize; 2]>,
     /// Kind of question.
     pub family: String,
     /// Further categories.
     pub keys: BTreeMap<String, String>,
-    /// The user's whole text.
+    /// The whole prompt.
     pub question: String,
-    /// Answers that count.
+    /// Accepted answers.
     pub answers: Vec<String>,
-    /// Boxes of what decides the answer, `[x0, y0, x1, y1]` in pixels.
+    /// Boxes of the evidence, `[x0, y0, x1, y1]` in pixels.
     pub boxes: Vec<[f64; 4]>,
-    /// Tokens before, of and after the image; none for a sample that failed or is text-only.
+    /// Numbers of tokens before, of and after the image; `None` for a sample that failed or is
+    /// text-only.
     pub layout: Option<TokenLayout>,
     /// The grids of the image's tokens, where they aren't one square.
     pub grids: Vec<TokenGrid>,
     /// Why the whole sample failed.
     pub error: Option<String>,
-    /// The kind of that reason.
+    /// The kind of that failure.
     pub failure: Option<FailureKind>,
-    /// Whether it has an answer under at least one cell.
+    /// Whether at least one cell answered it.
     pub is_answered: bool,
-    /// Why cells failed on it, each reason once, with how many cells.
+    /// Reasons why cells failed on it, each with the number of cells.
     pub cell_errors: Vec<(String, usize)>,
-    /// Score of its first run: of a text-only question the one of all cells.
+    /// Score of its first run; for a text-only question, the run of all cells.
     pub first_score: Option<f64>,
 }
 
@@ -83,12 +84,12 @@ impl ReportSample {
         }
     }
 
-    /// Why the first cell that failed on it did.
+    /// Why the first failing cell failed on it.
     pub(crate) fn cell_error(&self) -> Option<&String> {
         self.cell_errors.first().map(|(error, _)| error)
     }
 
-    /// Cells that failed on it.
+    /// Number of cells that failed on it.
     pub(crate) fn num_failed_answers(&self) -> usize {
         self.cell_errors.iter().map(|(_, count)| count).sum()
     }

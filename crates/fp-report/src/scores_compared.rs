@@ -1,4 +1,4 @@
-//! Scores that come from anywhere, tested against each other as those of a study are.
+//! Comparison of scores from any source, with the same tests as in a study.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use serde::Serialize;
 use super::analysis::{Column, Comparison, Pair, PairedTester, Untested};
 use super::error::ReportError;
 
-/// A name and its scores, `[samples]`, 0 to 1; none where there is no answer.
+/// A name and its scores, `[samples]`, 0 to 1; `None` where there is no answer.
 pub type NamedScores = (String, Vec<Option<f64>>);
 
-/// What was tested, and what could not be.
+/// Tests, and pairs that could not be tested.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoresCompared {
-    /// The tests, one family, in the order asked for.
+    /// The tests, one family, in the order requested.
     pub comparisons: Vec<Comparison>,
-    /// What could not be tested, and why.
+    /// Pairs that could not be tested, with the reasons.
     pub untested: Vec<Untested>,
 }
 
 /// Tests each of `scores` against `reference`, paired by sample and clustered by `clusters`
-/// (`[samples]`, samples on one image have the same number); p is corrected by Holm's method
-/// over all of them. Of `statistics`, confidence, margin and draws are used.
+/// (`[samples]`, samples on one image have the same number); p values are corrected by Holm's
+/// method over all of them. Uses confidence, margin and draws of `statistics`.
 ///
 /// # Errors
-/// Lists of different lengths, scores outside 0 to 1, settings out of their range.
+/// Lists of different lengths, scores outside 0 to 1, or settings out of range.
 pub fn compare_scores(
     scores: &[NamedScores],
     reference: &NamedScores,

@@ -8,26 +8,26 @@ use crate::commands::select::report;
 
 /// A tensor that a method reads.
 pub struct NamedTensor {
-    /// As the method's card names it.
+    /// Name in the method's card.
     pub name: String,
-    /// Its sides.
+    /// Its shape.
     pub shape: Vec<usize>,
     /// Its values, row-major.
     pub values: Vec<f64>,
 }
 
-/// What a method chose.
+/// Result of a method.
 pub struct Choice {
     /// What `finepruner select --json` prints.
     pub report: Value,
-    /// The rows that the method makes, `[n, D]`, and D; none where tokens are kept as they are.
+    /// The rows that the method outputs, `[n, D]`, and D; `None` where tokens are kept unchanged.
     pub rows: Option<(Vec<f64>, usize)>,
 }
 
-/// What a published method chooses of `tensors`; settings are written as on the command line.
+/// Runs a published method on `tensors`; settings are written as on the command line.
 ///
 /// # Errors
-/// A method, a setting or a tensor that isn't known or doesn't fit.
+/// An unknown method, setting or tensor, or one that doesn't fit.
 pub fn choose(
     method: &str,
     tensors: Vec<NamedTensor>,

@@ -1,8 +1,8 @@
-//! What other front ends call in place of a command line: the Python package.
+//! The interface for other front ends, which don't use a command line: the Python package.
 //!
-//! Settings are the flags of the command of the same name, as a command line has them, so
-//! that checks, defaults and error texts are the same. Results are the JSON that the command
-//! prints, and values where numbers matter.
+//! Settings are the flags of the command of the same name, as on a command line, so that checks,
+//! defaults and error texts are the same. Results are the JSON that the command prints, and plain
+//! values where arrays are needed.
 
 mod methods;
 mod runs;
@@ -24,40 +24,40 @@ use serde_json::Value;
 use crate::commands;
 use crate::failure::message;
 
-/// Every head and query strategy, control and method, as `finepruner strategies --json`
-/// lists them.
+/// All head and query strategies, controls and methods, as `finepruner strategies --json` lists
+/// them.
 ///
 /// # Errors
-/// None but of JSON itself.
+/// Only errors of JSON serialisation.
 pub fn strategies() -> Result<Value> {
     Ok(serde_json::to_value(commands::strategies::Listing::new())?)
 }
 
-/// The published methods of these names, or all, as `finepruner methods --json` lists them.
+/// The published methods with these names, or all, as `finepruner methods --json` lists them.
 ///
 /// # Errors
-/// A name that no method has.
+/// An unknown name.
 pub fn methods(names: &[String]) -> Result<Value> {
     commands::methods::listing(names)
 }
 
-/// What a budget means; `flags` are those of `finepruner budget`.
+/// The meaning of a budget; `flags` are those of `finepruner budget`.
 ///
 /// # Errors
-/// Flags that don't fit each other, a budget that can't be met.
+/// Flags that contradict each other, or a budget that can't be met.
 pub fn budget(flags: &[String]) -> Result<Value> {
     commands::budget::value(&parse(flags)?)
 }
 
-/// A study to be run; `flags` are those of `finepruner study`.
+/// A study to run; `flags` are those of `finepruner study`.
 ///
 /// # Errors
-/// Everything that is wrong with configuration and flags.
+/// All problems of configuration and flags.
 pub fn study(config: &ConfigSource<'_>, output: &Path, flags: &[String]) -> Result<Study> {
     Study::new(config, output, &parse(flags)?)
 }
 
-/// Reads flags as a command line has them.
+/// Parses flags as on a command line.
 fn parse<T: Args>(flags: &[String]) -> Result<T> {
     let command = Command::new("finepruner")
         .no_binary_name(true)

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::cells_of;
 
-/// The records of a run: one object per sample and cell, text-only questions left out.
+/// The records of a run: one object per sample and cell, without text-only questions.
 ///
 /// # Errors
-/// A folder that isn't a run's, damaged records.
+/// A folder that isn't a run's, or damaged records.
 pub fn records_of_run(folder: &Path) -> Result<Vec<Value>> {
     let run = Run::read(folder)?;
     let names: Vec<String> = run.spec.datasets.iter().map(|d| d.name.clone()).collect();
@@ -24,7 +24,7 @@ pub fn records_of_run(folder: &Path) -> Result<Vec<Value>> {
         }
         anyhow::Ok(())
     })?;
-    // By index, whatever the order of running; in the order of the cells.
+    // By index, whatever the order of running; the sort is stable and keeps the order of the cells.
     rows.sort_by_key(|row| row["index"].as_u64());
     Ok(rows)
 }
@@ -64,11 +64,11 @@ fn add_rows(rows: &mut Vec<Value>, run: &Run, names: &[String], record: &SampleR
     }
 }
 
-/// The cells of a run: one object per cell, its accuracy with the interval, what it is and
-/// what it costs.
+/// The cells of a run: one object per cell with its accuracy and interval, its description and its
+/// cost.
 ///
 /// # Errors
-/// As [`records_of_run`]; records from which nothing can be computed.
+/// As [`records_of_run`], or records from which nothing can be computed.
 pub fn cells_of_run(folder: &Path) -> Result<Vec<Value>> {
     let run = Run::read(folder)?;
     let results = cells_of(&run)?;
@@ -117,10 +117,10 @@ pub fn cells_of_run(folder: &Path) -> Result<Vec<Value>> {
     Ok(rows)
 }
 
-/// Two runs compared by paired tests, as `finepruner compare --json` prints it.
+/// Compares two runs by paired tests, as `finepruner compare --json` prints them.
 ///
 /// # Errors
-/// Folders that aren't runs', runs that have nothing in common.
+/// Folders that aren't runs', or runs that have nothing in common.
 pub fn compare_runs(first: &Path, second: &Path) -> Result<Value> {
     Ok(serde_json::to_value(fp_report::compare(first, second)?)?)
 }

@@ -1,4 +1,4 @@
-//! Scoring attention that lies in memory.
+//! Scoring of attention in memory.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,16 +12,16 @@ use crate::commands::score::ScoreArgs;
 use crate::commands::score::array::{self, Scores};
 use crate::memory::{Array, Elements};
 
-/// The flags that were read last, and what they say.
+/// The most recent flags and their parsed form.
 type Read = Option<(Vec<String>, Arc<ScoreArgs>)>;
 
-/// What strategies choose on an array of `shape` whose first element is the first of
-/// `elements` and whose steps along each dimension lead `strides` elements on: `[H, N]`,
-/// `[H, S, S]`, `[B, H, S, S]` or with `--batch` `[B, H, N]`, attention after the softmax; with
-/// `--query-rows` some of the S rows. `flags` are those of `finepruner score`.
+/// The selections of strategies on an array of `shape` whose first element is the first of
+/// `elements`, with `strides` in elements: `[H, N]`, `[H, S, S]`, `[B, H, S, S]` or with `--batch`
+/// `[B, H, N]`, attention after the softmax; with `--query-rows` some of the S rows. `flags` are
+/// those of `finepruner score`.
 ///
 /// # Errors
-/// Flags or a shape that don't fit, values that no softmax gives, a budget that can't be met.
+/// Flags or a shape that don't fit, values that no softmax produces, or a budget that can't be met.
 pub fn score(
     elements: Elements<'_>,
     shape: &[usize],
@@ -37,15 +37,15 @@ pub fn score(
     }
 }
 
-/// Reads flags, or remembers them: sample after sample is scored with the same ones, and reading
-/// them takes about as long as scoring.
+/// Parses flags, or reuses the last result: consecutive samples are scored with the same flags, and
+/// parsing takes about as long as scoring.
 fn read(flags: &[String]) -> Result<Arc<ScoreArgs>> {
     static LAST: Mutex<Read> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, args)) = last.as_ref().filter(|(read, _)| read == flags) {
         return Ok(Arc::clone(args));
     }
-    // The command names a file in this place.
+    // The position of the command's file argument.
     let mut all = vec!["attention".to_owned()];
     all.extend_from_slice(flags);
     let args = Arc::new(parse::<ScoreArgs>(&all)?);
@@ -53,11 +53,11 @@ fn read(flags: &[String]) -> Result<Arc<ScoreArgs>> {
     Ok(args)
 }
 
-/// Every position that query strategies read, ascending, where the image stands at
-/// `image_range` of `sequence_len` tokens; `queries` are names, or `all`.
+/// All positions that query strategies read, ascending, for an image at `image_range` of
+/// `sequence_len` tokens; `queries` are names, or `all`.
 ///
 /// # Errors
-/// An unknown name, a range that isn't in the sequence, a strategy that finds no row.
+/// An unknown name, a range outside the sequence, or a strategy without any row.
 pub fn query_rows(
     queries: &[String],
     image_range: Range<usize>,
@@ -125,7 +125,7 @@ mod tests {
         let (first, last) = (&rows[..4], &rows[12..]);
         let two = [first, last].concat();
         assert_eq!(run(&two, &[1, 2, 4], &[8, 4, 1], some).unwrap(), whole);
-        // Where they lie, of a larger array.
+        // At their positions inside a larger array.
         assert_eq!(run(&rows, &[1, 2, 4], &[16, 12, 1], some).unwrap(), whole);
         for (more, said) in [
             ("", "--query-rows"),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn strides_and_precision_give_the_same() {
-        // One head, four tokens, the image at 1..3; then the same transposed in memory.
+        // One head, four tokens, the image at 1..3; then the same array transposed in memory.
         let rows = [
             1.0_f64, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0, 0.25, 0.5, 0.25, 0.0, 0.25, 0.125, 0.5,
             0.125,

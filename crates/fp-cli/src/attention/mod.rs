@@ -1,4 +1,4 @@
-//! What a dump holds: attention per head, or rows over a whole sequence.
+//! The forms of a dump: attention per head, or rows over a whole sequence.
 
 mod query_rows;
 mod rows;
@@ -14,30 +14,30 @@ pub(crate) use query_rows::QueryRows;
 pub(crate) use rows::{ImageRows, RowSums, Squares};
 pub(crate) use values::{Value, check_heads, read_per_head};
 
-/// What the first of four dimensions was said to be.
+/// Meaning of the first of four dimensions, as the flags state it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FirstDimension {
-    /// Nothing was said.
+    /// Not stated.
     Unsaid,
-    /// Layers, of which this one is read, counted from 1. Of a tensor of one layer it is
-    /// the layer's name alone.
+    /// Layers, of which this one is read, counted from 1. For a tensor of one layer it only labels
+    /// the layer.
     Layers(usize),
     /// Samples of one layer.
     Samples,
 }
 
-/// What a tensor's shape says of it.
+/// Form of a tensor, from its shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `[H, N]` or `[B, H, N]`: one row per head over the image, nothing else known.
+    /// `[H, N]` or `[B, H, N]`: one row per head over the image; nothing else is known.
     PerHead {
         num_heads: usize,
         num_image: usize,
-        /// B; none unless the tensor is a batch.
+        /// B; `None` unless the tensor is a batch.
         num_samples: Option<usize>,
     },
-    /// `[.., H, S, S]`: every query row over the whole sequence, of one or more slabs; or
-    /// `[.., H, Q, S]`, some of them.
+    /// `[.., H, S, S]`: all query rows over the whole sequence, of one or more slabs; or
+    /// `[.., H, Q, S]`: some of the rows.
     Squares {
         num_heads: usize,
         layout: TokenLayout,
@@ -46,19 +46,19 @@ pub(crate) enum Form {
     },
 }
 
-/// One `[H, S, S]` of a tensor, and what to call it.
+/// One `[H, S, S]` of a tensor, and its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slab {
-    /// Counted from 0 along the tensor's first dimension.
+    /// Index along the tensor's first dimension, from 0.
     index: usize,
-    /// Counted from 0; none unless the tensor is a batch.
+    /// Sample, from 0; `None` unless the tensor is a batch.
     pub(crate) sample: Option<usize>,
-    /// Counted from 1; none unless the tensor is a stack of layers.
+    /// Layer, from 1; `None` unless the tensor is a stack of layers.
     pub(crate) layer: Option<usize>,
 }
 
 impl Slab {
-    /// `sample 3, `, `layer 2, ` or nothing.
+    /// `sample 3, `, `layer 2, ` or an empty text.
     pub(crate) fn place(&self) -> String {
         let sample = self.sample.map(|sample| format!("sample {sample}, "));
         let layer = self.layer.map(|layer| format!("layer {layer}, "));
@@ -67,8 +67,9 @@ impl Slab {
 }
 
 impl Form {
-    /// Reads the shape; says which flag is missing or too many. `query_rows` are the positions
-    /// that it has rows of; without any it has one of each.
+    /// Determines the form from the shape; an error names a missing or superfluous flag.
+    /// `query_rows` are the positions of the tensor's rows; without them it has one row per
+    /// position.
     pub(crate) fn new(
         tensor: &Tensor,
         image_range: Option<Range<usize>>,
@@ -97,7 +98,7 @@ impl Form {
                 };
                 (vec![slab], num_heads, rows, columns)
             }
-            // One of something is read alike, whatever it is one of.
+            // If the first dimension is 1, its meaning doesn't matter.
             (&[num_samples, num_heads, rows, columns], FirstDimension::Samples)
             | (&[num_samples @ 1, num_heads, rows, columns], FirstDimension::Unsaid) => {
                 let slabs = (0..num_samples).map(Slab::of_sample).collect();
@@ -149,7 +150,7 @@ impl Form {
         })
     }
 
-    /// One row per head, which takes no flags that place it in a sequence.
+    /// One row per head, which allows no flags about positions in a sequence.
     fn per_head(
         whole: &str,
         num_heads: usize,
@@ -176,7 +177,7 @@ impl Form {
         })
     }
 
-    /// How many samples there are, or layers.
+    /// Number of samples, or of layers.
     pub(crate) fn num_slabs(&self) -> usize {
         match self {
             Form::PerHead { num_samples, .. } => num_samples.unwrap_or(1),
@@ -184,14 +185,14 @@ impl Form {
         }
     }
 
-    /// H.
+    /// H, the number of heads.
     pub(crate) fn num_heads(&self) -> usize {
         match self {
             Form::PerHead { num_heads, .. } | Form::Squares { num_heads, .. } => *num_heads,
         }
     }
 
-    /// N.
+    /// N, the number of image tokens.
     pub(crate) fn num_image(&self) -> usize {
         match self {
             Form::PerHead { num_image, .. } => *num_image,

@@ -1,11 +1,11 @@
-//! Which positions of a sequence a tensor has rows of.
+//! The sequence positions of a tensor's rows.
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// Positions of a sequence, ascending, as stretches: nothing is allocated per position, since
-/// files say how many there are.
+/// Positions of a sequence, ascending, stored as ranges: memory doesn't grow with the number of
+/// positions, which files state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueryRows {
     stretches: Vec<Range<usize>>,
@@ -13,7 +13,7 @@ pub(crate) struct QueryRows {
 }
 
 impl QueryRows {
-    /// Every position of a sequence of `len` tokens.
+    /// All positions of a sequence of `len` tokens.
     pub(crate) fn all(len: usize) -> QueryRows {
         let every = 0..len;
         QueryRows {
@@ -22,7 +22,7 @@ impl QueryRows {
         }
     }
 
-    /// How many positions there are.
+    /// Number of positions.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -32,7 +32,7 @@ impl QueryRows {
         self.stretches.last().map_or(0, |stretch| stretch.end)
     }
 
-    /// Which row of the tensor is of this position.
+    /// Index of the tensor's row at this position.
     pub(crate) fn index_of(&self, position: usize) -> Option<usize> {
         let mut before = 0;
         for stretch in &self.stretches {
@@ -48,7 +48,7 @@ impl QueryRows {
 impl FromStr for QueryRows {
     type Err = String;
 
-    /// Reads `0..35,610`: positions and half-open ranges of them, ascending.
+    /// Parses `0..35,610`: positions and half-open ranges of them, ascending.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || {
             format!(

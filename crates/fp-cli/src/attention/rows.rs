@@ -1,4 +1,4 @@
-//! Query rows over whole sequences, of which the image's part is read.
+//! Query rows over whole sequences; only the image's part is kept.
 
 use anyhow::{Context, Result, bail};
 use fp_scoring::TokenLayout;
@@ -13,7 +13,7 @@ use crate::memory::{Array, Attention};
 pub(crate) struct ImageRows {
     /// `[H, Q, N]`.
     pub(crate) values: Values,
-    /// What the rows sum to over the whole sequence.
+    /// Sums of the rows over the whole sequence.
     pub(crate) row_sums: RowSums,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct ImageRows {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RowSums {
     num_rows: usize,
-    /// Rows further from 1 than the precision explains.
+    /// Number of rows whose distance from 1 exceeds the precision's rounding.
     num_off: usize,
-    /// The sum that lies furthest from 1, and the row that has it.
+    /// The sum farthest from 1; `place` names its row.
     worst: f64,
     place: String,
 }
@@ -40,7 +40,7 @@ impl Default for RowSums {
 }
 
 impl RowSums {
-    /// Takes in what another slab's rows sum to.
+    /// Adds the row sums of another slab.
     pub(crate) fn merge(&mut self, other: &RowSums) {
         self.num_rows += other.num_rows;
         self.num_off += other.num_off;
@@ -49,7 +49,7 @@ impl RowSums {
         }
     }
 
-    /// What to say of rows that don't look like a softmax's.
+    /// Warning about rows that don't look like a softmax's.
     pub(crate) fn warning(&self) -> Option<String> {
         (self.num_off > 0).then(|| {
             format!(
@@ -68,20 +68,20 @@ impl RowSums {
     }
 }
 
-/// The rows over whole sequences of one tensor.
+/// The rows over whole sequences in one tensor.
 pub(crate) struct Squares<'a> {
     pub(crate) tensor: &'a Tensor,
     pub(crate) num_heads: usize,
     pub(crate) layout: TokenLayout,
-    /// Which rows it has.
+    /// Positions of its rows.
     pub(crate) rows: &'a QueryRows,
 }
 
 impl Squares<'_> {
-    /// The row of the tensor that is of `position`.
+    /// Index of the tensor's row at `position`.
     ///
     /// # Errors
-    /// A position that the tensor has no row of.
+    /// A position without a row.
     pub(crate) fn row_of(&self, position: usize) -> Result<usize> {
         self.rows.index_of(position).with_context(|| {
             format!(
@@ -91,8 +91,8 @@ impl Squares<'_> {
         })
     }
 
-    /// Reads the query rows at `positions`, ascending, of one slab. Each whole row is checked;
-    /// what comes back is its image part.
+    /// Reads the query rows of one slab at `positions`, ascending. Each whole row is checked; only
+    /// its image part is returned.
     pub(crate) fn read(
         &self,
         dump: &mut Dump,
@@ -104,7 +104,7 @@ impl Squares<'_> {
         let mut values = tensor.precision.empty(capacity);
         let mut row_sums = RowSums::default();
         for head in 0..self.num_heads {
-            // Neighbouring rows lie side by side in the file.
+            // Consecutive rows are contiguous in the file.
             for run in positions.chunk_by(|a, b| a + 1 == *b) {
                 let before = (slab.index * self.num_heads + head) * self.rows.len();
                 let first = before + self.row_of(run[0])?;
@@ -113,7 +113,7 @@ impl Squares<'_> {
                 match (&mut values, &whole) {
                     (Values::F64(values), Values::F64(whole)) => taken.take(run, whole, values)?,
                     (Values::F32(values), Values::F32(whole)) => taken.take(run, whole, values)?,
-                    // A tensor is read in one precision.
+                    // All values of a tensor have one precision.
                     _ => bail!("tensor `{}` changed its precision", tensor.name),
                 }
             }
@@ -121,7 +121,7 @@ impl Squares<'_> {
         Ok(ImageRows { values, row_sums })
     }
 
-    /// As [`Squares::read`], of an array in memory: `[H, Q, N]`.
+    /// As [`Squares::read`], from an array in memory: `[H, Q, N]`.
     pub(crate) fn of_array<T: Attention>(
         &self,
         array: &Array<'_, T>,
@@ -151,11 +151,11 @@ impl Squares<'_> {
     }
 }
 
-/// Whole rows of one head, of which the image's part is taken.
+/// Collects the image's part of whole rows of one head.
 struct Taken<'a> {
     tensor: &'a Tensor,
     layout: &'a TokenLayout,
-    /// Where they stand, for errors.
+    /// Position of the rows, for errors.
     place: String,
     row_sums: &'a mut RowSums,
 }

@@ -1,4 +1,4 @@
-//! Values that a softmax gives, and those that none does.
+//! Checks whether a softmax can produce values.
 
 use std::fmt::Display;
 
@@ -6,13 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::dump::{Dump, Tensor, Values};
 
-/// A number that attention is read as.
+/// A number type of attention values.
 pub(crate) trait Value: Copy + Display + Into<f64> {}
 
 impl Value for f32 {}
 impl Value for f64 {}
 
-/// Sum of a row, in eight parts so that it takes no longer than reading.
+/// Sum of a row in eight partial sums, so that it is as fast as reading.
 pub(super) fn sum_of<T: Value>(row: &[T]) -> f64 {
     let (parts, rest) = row.as_chunks::<8>();
     let mut sums = [0.0; 8];
@@ -24,10 +24,10 @@ pub(super) fn sum_of<T: Value>(row: &[T]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&value| value.into()).sum::<f64>()
 }
 
-/// Finds a value that no softmax gives.
+/// Finds a value that no softmax produces.
 pub(super) fn check_values<T: Value>(row: &[T]) -> Result<()> {
     let is_wrong = |value: T| !(0.0..=f64::MAX).contains(&value.into());
-    // Whole stretches at once: hardly ever there is anything to be found.
+    // In blocks, since invalid values are rare.
     let mut stretches = row.chunks(64).enumerate();
     let found = stretches.find(|(_, stretch)| {
         let any = |any, &value: &T| any | is_wrong(value);
@@ -46,8 +46,8 @@ pub(super) fn check_values<T: Value>(row: &[T]) -> Result<()> {
     }
 }
 
-/// Reads one row per head of a sample, counted from 0, and refuses values that no head's
-/// attention to the image can have.
+/// Reads one row per head of a sample, counted from 0, and refuses values that are impossible for a
+/// head's attention to the image.
 pub(crate) fn read_per_head(
     dump: &mut Dump,
     tensor: &Tensor,
@@ -63,7 +63,7 @@ pub(crate) fn read_per_head(
     Ok(values)
 }
 
-/// Refuses values of `[H, N]` that no head's attention to the image can have.
+/// Refuses values of `[H, N]` that are impossible for heads' attention to the image.
 pub(crate) fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Tensor) -> Result<()> {
     let tolerance = tensor.precision.row_sum_tolerance();
     for (head, row) in values.chunks_exact(num_image).enumerate() {
@@ -76,7 +76,8 @@ pub(crate) fn check_heads<T: Value>(values: &[T], num_image: usize, tensor: &Ten
             in_head()
         );
     }
-    // A row sees itself and what is before it: nothing above the diagonal.
+    // In causal attention a row attends to itself and earlier positions: no values above the
+    // diagonal.
     let is_causal = |(row, values): (usize, &[T])| {
         let (before, after) = values.split_at(row + 1);
         after.iter().all(|&value| value.into() == 0.0)

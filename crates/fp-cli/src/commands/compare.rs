@@ -1,4 +1,4 @@
-//! `finepruner compare`: two runs, or two files of answers, tested against each other.
+//! `finepruner compare`: two runs, or two files of answers, compared by paired tests.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
                 path.display()
             );
         }
-        // What differs is told as second minus first here, and as a minus b there.
+        // Differences are second minus first here, but a minus b there.
         let [first, second] = both.map(|path| path.display().to_string());
         let answers = vec![second, first];
         return rescore::run(&RescoreArgs::compared(
@@ -72,7 +72,7 @@ fn is_run(path: &Path) -> bool {
     path.join("run.json").is_file()
 }
 
-/// Whether an argument is a file of answers, with a name before it or not.
+/// Whether an argument is a file of answers, with or without a name before it.
 fn is_answers(path: &Path) -> bool {
     let named = path.to_str().and_then(|text| text.split_once('='));
     path.is_file() || named.is_some_and(|(_, path)| Path::new(path).is_file())

@@ -1,4 +1,4 @@
-//! `finepruner completions`: what a shell needs to complete the command line.
+//! `finepruner completions`: scripts with which a shell completes the command line.
 
 use anyhow::Result;
 use clap::{Args, CommandFactory};

@@ -1,4 +1,4 @@
-//! `finepruner eval`: one strategy, or some, under a study's configuration.
+//! `finepruner eval`: one or a few strategies under a study's configuration.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<()> {
     execute(&config, output, &args.run, &finish)
 }
 
-/// A folder of its own for every setting, so that one evaluation never meets another's.
+/// A folder for each setting, so that evaluations don't share one.
 fn default_output(config: &StudyConfig, run: &RunArgs) -> Result<PathBuf> {
     let some = |names: Vec<&str>| match names.as_slice() {
         [only] => (*only).to_owned(),

@@ -1,4 +1,4 @@
-//! `finepruner inspect`: what a checkpoint is, and what it lacks.
+//! `finepruner inspect`: describes a checkpoint and what it lacks.
 
 use std::path::PathBuf;
 
@@ -63,7 +63,7 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// What was found, for programs.
+/// The findings, for JSON.
 #[derive(Serialize)]
 struct Record<'a> {
     is_complete: bool,
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let folder = model_folder(&args.model)?;
     let mut found = inspect(&folder, tower)?;
-    // Of a checkpoint that lacks something, what is there is predicted.
+    // For an incomplete checkpoint, predicts from the parts that exist.
     if let Ok(source) = ModelSource::open(&folder.to_string_lossy(), tower) {
         found.resident = resident(args, &source)?;
     }
@@ -114,13 +114,13 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     bail!("{} can't be run: {}", folder.display(), counts.join(", "))
 }
 
-/// What dummy weights have to say for programs.
+/// The findings about dummy weights, for JSON.
 #[derive(Serialize)]
 struct OfDummies {
     resident: ResidentMemory,
 }
 
-/// What the run that the flags describe will need.
+/// Memory that the run described by the flags will need.
 fn resident(args: &InspectArgs, source: &ModelSource) -> Result<ResidentMemory> {
     let options = LoadOptions {
         dtype: args.dtype,

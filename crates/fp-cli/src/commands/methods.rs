@@ -47,7 +47,7 @@ pub(crate) fn run(args: &MethodsArgs) -> Result<()> {
     print_text(&text)
 }
 
-/// What is said of methods, all where none is named, as JSON.
+/// Cards of methods as JSON; all methods if none is named.
 pub(crate) fn listing(names: &[String]) -> Result<Value> {
     let methods: Vec<Value> = cards(names)?
         .into_iter()
@@ -74,16 +74,16 @@ fn entry(card: &PublishedCard) -> Result<Value> {
     Ok(value)
 }
 
-/// What a method does at a study's budget.
+/// A method's setting at a study's budget.
 #[derive(Serialize)]
 struct AtBudget {
-    /// The layer average of visual tokens that is asked for.
+    /// The requested layer average of visual tokens.
     average_visual_tokens: usize,
-    /// Layers that have run, and the number of tokens kept.
+    /// For each stage, the number of layers before it and the number of tokens kept.
     stages: Vec<[usize; 2]>,
 }
 
-/// At the budgets that papers name, on LLaVA-1.5-7B; none of a method that no budget sets.
+/// Settings at the budgets used in papers, on LLaVA-1.5-7B; empty for methods that no budget sets.
 fn at_budgets(card: &PublishedCard) -> Vec<AtBudget> {
     let registry = MethodRegistry::standard();
     let Ok(method) = registry.get(card.name) else {
@@ -120,7 +120,7 @@ fn at_budgets(card: &PublishedCard) -> Vec<AtBudget> {
 }
 
 impl AtBudget {
-    /// As a schedule is written; a method of a stage in every layer has too many to name.
+    /// In the notation of schedules; a method with a stage in every layer has too many to list.
     fn text(&self) -> String {
         const MOST: usize = 4;
         let stages = self.stages.iter().take(MOST);

@@ -34,7 +34,7 @@ pub(crate) mod selections;
 pub(crate) mod strategies;
 pub(crate) mod study;
 
-/// What is wrong stands in the command's own output: nothing is left but the exit code 2.
+/// An error that the command's own output has reported: only the exit code 2 is left.
 #[derive(Debug)]
 pub(crate) struct AlreadyReported;
 
@@ -46,8 +46,8 @@ impl std::fmt::Display for AlreadyReported {
 
 impl std::error::Error for AlreadyReported {}
 
-/// A study that came to its end with questions or single answers that failed. Its own output
-/// says which; what is left is an exit code of its own.
+/// A finished study in which questions or single answers failed. Its own output lists them; only a
+/// separate exit code is left.
 #[derive(Debug)]
 pub(crate) struct Incomplete {
     num_failed: usize,
@@ -56,7 +56,7 @@ pub(crate) struct Incomplete {
 }
 
 impl Incomplete {
-    /// Refuses a study in which anything failed, unless that is allowed.
+    /// Refuses a study with failures, unless failures are allowed.
     pub(crate) fn check(failures: &Failures, is_allowed: bool) -> Result<()> {
         if is_allowed || failures.is_empty() {
             return Ok(());
@@ -86,7 +86,7 @@ impl std::fmt::Display for Incomplete {
 
 impl std::error::Error for Incomplete {}
 
-/// What came of each cell of a run on its samples with images.
+/// Results of each cell of a run on the samples with images.
 pub(crate) fn cells_of(run: &Run) -> Result<Vec<CellResult>> {
     let mut sums = ResultSums::new(&run.spec);
     run.stream(|records| {
@@ -97,14 +97,14 @@ pub(crate) fn cells_of(run: &Run) -> Result<Vec<CellResult>> {
     Ok(sums.finish(&run.spec))
 }
 
-/// Says on standard error what should be known of a result that is given all the same.
+/// Prints warnings about a result on standard error.
 pub(crate) fn warn(notes: &[String]) {
     for note in notes {
         eprintln!("{}", wrap_lines(&plain(&format!("warning: {note}"))));
     }
 }
 
-/// Says what will be resident on the CPU, before weights are read, where it is much.
+/// Reports the predicted CPU memory on standard error before weights are read, if it is large.
 pub(crate) fn say_resident(memory: &ResidentMemory) {
     if let Some(note) = memory.note() {
         eprintln!("{}", wrap_lines(&note));
@@ -121,12 +121,13 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     Ok(())
 }
 
-/// Prints text, its lines broken at spaces to fit the terminal's columns.
+/// Prints text, wrapped at spaces to the terminal's width.
 pub(crate) fn print_text(text: &str) -> Result<()> {
     print_verbatim(&wrap_lines(text))
 }
 
-/// Prints text as it is, but for what a terminal would obey; unlike `print!` a closed pipe is an error to act on, not a panic.
+/// Prints text unchanged, except for terminal control sequences; unlike with `print!`, a closed
+/// pipe is an error to handle, not a panic.
 pub(crate) fn print_verbatim(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     note_output();

@@ -1,4 +1,4 @@
-//! Files that flags name, written when all else is done.
+//! Output files named by flags, which are written last.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
-/// A file that will appear whole or not at all.
+/// A file that is written completely or not at all.
 pub(super) struct OutputFile {
     path: PathBuf,
 }
 
 impl OutputFile {
-    /// Finds out, before the work whose result it shall hold, whether `path`, which `flag`
-    /// named, can be written. Leaves nothing behind.
+    /// Checks whether `path`, named by `flag`, can be written, before the work whose result it will
+    /// contain. Leaves nothing behind.
     pub(super) fn at(flag: &str, path: &Path) -> Result<OutputFile> {
         let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file());
         ensure!(!is_other, "{flag} {}: not a regular file", path.display());
@@ -24,7 +24,7 @@ impl OutputFile {
         file.beside().map(|_| file)
     }
 
-    /// Where it will lie.
+    /// The final path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -34,7 +34,7 @@ impl OutputFile {
         self.write_with(|file| file.write_all(content).with_context(|| self.refused()))
     }
 
-    /// Writes what `write` gives, piece by piece.
+    /// Writes the content that `write` produces incrementally.
     pub(super) fn write_with<T>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
@@ -47,7 +47,7 @@ impl OutputFile {
         Ok(written)
     }
 
-    /// A new file in the same folder, gone when dropped.
+    /// A new file in the same folder, deleted when dropped.
     fn beside(&self) -> Result<NamedTempFile> {
         let parent = self.path.parent().filter(|path| *path != Path::new(""));
         let mut builder = tempfile::Builder::new();
@@ -55,7 +55,7 @@ impl OutputFile {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // What a file that is written in place would have, less the umask.
+            // The permissions of an ordinary new file, before the umask.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         builder

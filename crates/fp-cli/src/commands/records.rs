@@ -1,4 +1,4 @@
-//! `finepruner records`: the records of a run as lines of JSON.
+//! `finepruner records`: prints the records of a run as JSON lines.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) struct RecordsArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &RecordsArgs) -> Result<()> {
-    // Refuses folders that are none of a run, and versions that this program doesn't know.
+    // Refuses folders that aren't runs, and unknown format versions.
     read_spec(&args.run)?;
     let Some(path) = &args.output else {
         let mut out = std::io::stdout().lock();
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &RecordsArgs) -> Result<()> {
     ))
 }
 
-/// Writes the lines; how many.
+/// Writes the lines; returns their number.
 fn write_lines(run: &Path, out: &mut dyn Write) -> Result<usize> {
     let records = Records::open(run)?;
     records.lines(|lines| Ok::<_, anyhow::Error>(out.write_all(lines)?))?;

@@ -1,4 +1,4 @@
-//! `finepruner report`: results and report of a run, written again.
+//! `finepruner report`: regenerates results and report of a run.
 
 use std::path::PathBuf;
 
@@ -38,10 +38,10 @@ pub(crate) struct ReportArgs {
     json: bool,
 }
 
-/// What was written, for programs.
+/// The written results, for JSON.
 #[derive(Serialize)]
 struct Reported<'a> {
-    /// What has no answer; left out where everything has.
+    /// All failures; omitted where everything was answered.
     #[serde(skip_serializing_if = "Failures::is_empty")]
     failures: &'a Failures,
     analysis: &'a Analysis,

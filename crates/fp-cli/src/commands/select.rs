@@ -1,4 +1,4 @@
-//! `finepruner select`: what a published method chooses of given tensors.
+//! `finepruner select`: the selection of a published method on given tensors.
 
 use std::path::PathBuf;
 
@@ -55,7 +55,7 @@ pub(crate) struct SelectArgs {
     json: bool,
 }
 
-/// A setting as it is written: NAME=VALUE.
+/// Parses a setting, NAME=VALUE.
 pub(super) fn parse_setting(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("expected NAME=VALUE")?;
     ensure!(!name.trim().is_empty(), "expected NAME=VALUE");
@@ -118,7 +118,7 @@ fn read_inputs(args: &SelectArgs, card: &PublishedCard) -> Result<MethodInputs> 
     Ok(inputs)
 }
 
-/// A safetensors file of one tensor `tokens` `[n, D]`, f32.
+/// A safetensors file with one tensor `tokens` `[n, D]`, f32.
 fn rows_content(choice: &MethodChoice, card: &PublishedCard) -> Result<Vec<u8>> {
     let rows = choice.rows.as_ref().with_context(|| {
         format!(
@@ -154,7 +154,7 @@ pub(crate) fn params_json(params: &MethodParams) -> Map<String, Value> {
     values.collect()
 }
 
-/// Everything that is said of a choice, as JSON.
+/// The whole selection as JSON.
 pub(crate) fn report(choice: &MethodChoice, params: &MethodParams) -> Map<String, Value> {
     let mut report = Map::new();
     report.insert("method".to_owned(), json!(params.card().name));
@@ -192,7 +192,7 @@ fn text(report: &Map<String, Value>) -> String {
     report.iter().map(line).collect()
 }
 
-/// A value without JSON's brackets, groups in their own.
+/// A value without JSON's brackets; nested groups keep theirs.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! `finepruner selections`: what a cell of a run kept, as a file of selections.
+//! `finepruner selections`: exports the tokens that a cell of a run kept, as a selection file.
 
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &SelectionsArgs) -> Result<()> {
         selections_of_run(&spec, records, &args.cell)
             .map_err(|reason| anyhow!("{}: {reason}", args.run.display()))
     };
-    // A cell that the run lacks is an error of a run without records too.
+    // An unknown cell is an error even if the run has no records.
     lines(&[])?;
     let count = output.write_with(|file| {
         let mut count = 0;

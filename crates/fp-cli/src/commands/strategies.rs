@@ -1,4 +1,4 @@
-//! `finepruner strategies`: what there is to choose from.
+//! `finepruner strategies`: lists strategies, controls and methods.
 
 use anyhow::Result;
 use clap::Args;
@@ -19,7 +19,7 @@ pub(crate) struct StrategiesArgs {
     json: bool,
 }
 
-/// Everything that there is to choose from.
+/// All strategies, controls and methods.
 #[derive(Serialize)]
 pub(crate) struct Listing {
     head: Vec<Entry>,
@@ -31,7 +31,7 @@ pub(crate) struct Listing {
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
-    /// One of the nine that a study compares.
+    /// Whether it is one of the nine that a study compares.
     in_study: bool,
     formula: &'static str,
     hypothesis: &'static str,
@@ -43,7 +43,7 @@ struct MethodEntry {
     name: String,
     description: &'static str,
     source: &'static str,
-    /// In every study, unless its configuration says otherwise.
+    /// Whether it is in every study, unless the configuration says otherwise.
     is_default: bool,
 }
 
@@ -151,7 +151,7 @@ impl Entry {
     }
 }
 
-/// A label and its text, continued under itself.
+/// A label and its text, with continuation lines aligned.
 fn entry(label: &str, text: &str) -> String {
     const INDENT: usize = 16;
     labelled(&format!("  {label}"), text, INDENT).join("\n") + "\n"

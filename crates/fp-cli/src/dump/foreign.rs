@@ -1,16 +1,16 @@
-//! Files that attention is often saved in and that aren't read: what to do with them.
+//! Unsupported files in which attention is often saved, and how to convert them.
 
 use std::path::Path;
 
-/// First bytes of a zip archive: what PyTorch and `numpy.savez` write.
+/// First bytes of a zip archive, which PyTorch and `numpy.savez` write.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// Endings of PyTorch's files.
+/// Extensions of PyTorch's files.
 const TORCH_ENDINGS: [&str; 4] = ["pt", "pth", "bin", "ckpt"];
 
-/// What to do with a file that isn't read as it is; none where there is nothing to say.
-/// `first` are its first bytes.
+/// Advice for a file that can't be read directly; `None` if there is none. `first` are its first
+/// bytes.
 pub(super) fn advice(path: &Path, first: &[u8]) -> Option<String> {
-    // Where a safetensors header's JSON begins, and then the file is one whatever its name.
+    // The beginning of a safetensors header's JSON identifies the format, whatever the file's name.
     let is_safetensors = first.get(8) == Some(&b'{') && !first.starts_with(ZIP);
     if is_safetensors || super::npy::is_npy(first) {
         return None;
@@ -29,8 +29,8 @@ pub(super) fn advice(path: &Path, first: &[u8]) -> Option<String> {
     (is_torch || is_pickle || first.starts_with(ZIP)).then(|| conversion(path))
 }
 
-/// The line of Python that makes a safetensors file of a tensor, of a tuple of layers
-/// (`output_attentions=True`, named `0`, `1`, …) or of a dictionary.
+/// A line of Python that converts a tensor, a tuple of layers (`output_attentions=True`, named `0`,
+/// `1`, …) or a dictionary to a safetensors file.
 fn conversion(path: &Path) -> String {
     let to = path.with_extension("safetensors");
     format!(
@@ -43,13 +43,13 @@ fn conversion(path: &Path) -> String {
     )
 }
 
-/// A path as a Python string in single quotes that a shell leaves alone in double ones.
+/// A path as a single-quoted Python string that is safe inside double quotes of a shell.
 fn python_text(path: &Path) -> String {
     let mut text = String::from("'");
     for letter in path.display().to_string().chars() {
         match letter {
             '\'' | '"' | '\\' | '$' | '`' | '!' => {
-                // By its number, so that neither shell nor Python reads more into it.
+                // Escaped by number, so that neither shell nor Python interprets it.
                 text += &format!("\\x{:02x}", u32::from(letter));
             }
             _ => text.push(letter),

@@ -10,19 +10,19 @@ use safetensors::tensor::Metadata;
 
 use super::{Entry, Precision};
 
-/// Bytes that hold the header's length, little endian.
+/// Number of bytes of the header's length, which is little-endian.
 const LENGTH_BYTES: u64 = 8;
 
-/// The format's own limit on its header.
+/// The format's own limit on the header, in bytes.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The key of the metadata that says where the image stands.
+/// Metadata key of the image's position.
 pub(super) const IMAGE_RANGE: &str = "image_range";
-/// The key of the metadata that says which positions a tensor has rows of.
+/// Metadata key of the positions of the tensor's rows.
 const QUERY_ROWS: &str = "query_rows";
 
-/// The tensors that a file of `file_bytes` announces and has, and what its metadata says of
-/// where the image stands.
+/// Reads the tensors that a file of `file_bytes` bytes declares, checked against its size, and the
+/// metadata on the image's position.
 pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     if file_bytes < LENGTH_BYTES {
         bail!(
@@ -47,7 +47,7 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     file.read_exact(&mut header)?;
     let metadata: Metadata = serde_json::from_slice(&header)
         .context("not a safetensors file: its header is not the JSON that the format requires")?;
-    // Every tensor lies between the header's end and this, each where the last one ended.
+    // The tensors are contiguous, from the end of the header to the end of the file.
     let data_start = LENGTH_BYTES + header_bytes;
     super::check_len(metadata.data_len() as u64, file_bytes - data_start)?;
     let tensors = metadata.tensors().into_iter().map(|(name, info)| {
@@ -68,7 +68,7 @@ pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     })
 }
 
-/// What a header says.
+/// Contents of a header.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) tensors: BTreeMap<String, Entry>,

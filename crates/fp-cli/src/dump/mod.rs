@@ -1,5 +1,5 @@
-//! Reading parts of a file of tensors: nothing is allocated that the file's own size
-//! doesn't vouch for, and of a tensor only the part asked for is read.
+//! Reads parts of files of tensors: allocations are bounded by the file's own size, and only the
+//! requested part of a tensor is read.
 
 mod foreign;
 mod header;
@@ -16,10 +16,10 @@ use half::{bf16, f16};
 
 use self::header::Header;
 
-/// What attention may be stored as, in words.
+/// Number types of stored attention, in words.
 pub(crate) const PRECISIONS: &str = "F64, F32, F16 or BF16";
 
-/// A file of tensors whose header was found sound.
+/// A file of tensors whose header has been checked.
 #[derive(Debug)]
 pub(crate) struct Dump {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct Dump {
     contents: Contents,
 }
 
-/// What a header says.
+/// Contents of a header.
 #[derive(Debug)]
 enum Contents {
     /// Tensors by name.
@@ -36,19 +36,19 @@ enum Contents {
     Npy(Entry),
 }
 
-/// A tensor as its header describes it, every byte of it inside the file.
+/// A tensor as its header describes it, entirely inside the file.
 #[derive(Debug)]
 struct Entry {
-    /// The number type in the format's own words.
+    /// The number type, as the format names it.
     dtype: String,
-    /// None for a number type that attention isn't read in.
+    /// `None` for a number type that is not supported for attention.
     precision: Option<Precision>,
     shape: Vec<usize>,
-    /// Of its first byte in the file.
+    /// Offset of its first byte in the file.
     start: u64,
 }
 
-/// Number types that attention is read in.
+/// Number types that are supported for attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precision {
     F64,
@@ -66,17 +66,17 @@ pub(crate) struct Tensor {
     start: u64,
 }
 
-/// Values as exact as they are stored.
+/// Values in the precision in which they are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Values {
-    /// Of [`Precision::F64`].
+    /// Values of [`Precision::F64`].
     F64(Vec<f64>),
-    /// Of all others.
+    /// Values of all other precisions.
     F32(Vec<f32>),
 }
 
 impl Tensor {
-    /// What is said of an array in memory.
+    /// Description of an array in memory.
     pub(crate) fn in_memory(name: &str, shape: &[usize], precision: Precision) -> Tensor {
         Tensor {
             name: name.to_owned(),
@@ -94,7 +94,7 @@ impl Dump {
     }
 
     fn read_header(path: &Path) -> Result<Self> {
-        // Looked at before it is opened: opening a pipe waits.
+        // Checked before opening, since opening a pipe would wait.
         let about = std::fs::metadata(path)?;
         ensure!(
             about.is_file(),
@@ -119,7 +119,7 @@ impl Dump {
         })
     }
 
-    /// Where the file lies.
+    /// Path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -129,7 +129,7 @@ impl Dump {
         matches!(self.contents, Contents::Safetensors(_))
     }
 
-    /// Where the image stands by the file's own metadata, as it is written there.
+    /// The position of the image as written in the file's metadata.
     pub(crate) fn image_range(&self) -> Option<&str> {
         match &self.contents {
             Contents::Safetensors(header) => header.image_range.as_deref(),
@@ -137,7 +137,7 @@ impl Dump {
         }
     }
 
-    /// Which positions its tensor has rows of by the file's own metadata, as it is written there.
+    /// The positions of the tensor's rows as written in the file's metadata.
     pub(crate) fn query_rows(&self) -> Option<&str> {
         match &self.contents {
             Contents::Safetensors(header) => header.query_rows.as_deref(),
@@ -145,7 +145,7 @@ impl Dump {
         }
     }
 
-    /// The tensor called `name`, or the only one there is.
+    /// The tensor called `name`, or the only one in the file.
     pub(crate) fn tensor(&self, name: Option<&str>) -> Result<Tensor> {
         let (name, entry) = match (&self.contents, name) {
             (Contents::Npy(_), Some(name)) => bail!(
@@ -169,7 +169,7 @@ impl Dump {
         })
     }
 
-    /// What an array without a name is called.
+    /// Name for an array without a name.
     fn file_stem(&self) -> String {
         let stem = self.path.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
@@ -200,7 +200,7 @@ impl Dump {
         Ok((name.clone(), entry))
     }
 
-    /// Reads `len` values of `tensor` from value `start` on; exact in every precision.
+    /// Reads `len` values of `tensor`, starting at value `start`; exact in every precision.
     pub(crate) fn read(&mut self, tensor: &Tensor, start: usize, len: usize) -> Result<Values> {
         let (precision, name) = (tensor.precision, &tensor.name);
         let size = precision.bytes();
@@ -228,7 +228,7 @@ fn listing(tensors: &BTreeMap<String, Entry>) -> String {
     }
 }
 
-/// Refuses a file whose tensors don't end where it does.
+/// Refuses a file whose end differs from that of its tensors.
 fn check_len(announced: u64, present: u64) -> Result<()> {
     ensure!(
         announced <= present,
@@ -250,9 +250,9 @@ impl Precision {
         }
     }
 
-    /// How far a row may sum from 1: what rounding each value to this precision
-    /// can add up to, with room for a softmax made in that precision. An array of
-    /// F64 may well have been computed in F32.
+    /// Largest distance of a row's sum from 1: the accumulated rounding of the values in this
+    /// precision, with a margin for a softmax computed in that precision. An array of F64 may have
+    /// been computed in F32.
     pub(crate) const fn row_sum_tolerance(self) -> f64 {
         match self {
             Precision::F64 | Precision::F32 => 1e-3,
@@ -260,7 +260,7 @@ impl Precision {
         }
     }
 
-    /// Nothing, ready to take values of this precision.
+    /// An empty list for values of this precision.
     pub(crate) fn empty(self, capacity: usize) -> Values {
         match self {
             Precision::F64 => Values::F64(Vec::with_capacity(capacity)),

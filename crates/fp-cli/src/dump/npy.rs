@@ -10,15 +10,15 @@ use super::{Entry, PRECISIONS, Precision};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// More than any header of plain numbers has: version 1 can't say more.
+/// Limit on the header, above that of any plain array: the largest length in version 1.
 const MAX_HEADER_BYTES: u64 = u16::MAX as u64;
 
-/// Whether a file with these first bytes is meant to be one.
+/// Whether a file with these first bytes is in this format.
 pub(super) fn is_npy(first: &[u8]) -> bool {
     first.starts_with(MAGIC)
 }
 
-/// The array that a file of `file_bytes` announces and has.
+/// The array that a file of `file_bytes` bytes declares, checked against its size.
 pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Entry> {
     let mut preamble = [0; 8];
     read_all(file, &mut preamble)?;
@@ -56,7 +56,7 @@ fn read_all(file: &mut File, bytes: &mut [u8]) -> Result<()> {
         .context("truncated: it ends inside its header")
 }
 
-/// What the header's dictionary says.
+/// Contents of the header's dictionary.
 #[derive(Debug, Default)]
 struct Header {
     /// The number type, such as `<f4`.
@@ -66,7 +66,7 @@ struct Header {
 }
 
 impl Header {
-    /// Reads a Python dictionary of the three keys that the format has.
+    /// Parses a Python dictionary with the format's three keys.
     fn parse(text: &str) -> Result<Header> {
         let mut header = Header::default();
         let mut rest = Literal(text);
@@ -119,7 +119,7 @@ impl Header {
     }
 }
 
-/// The number type of a `descr`; `=` and `|` don't occur for numbers of several bytes.
+/// The number type in a `descr`; `=` and `|` don't occur for numbers of several bytes.
 fn precision(descr: &str) -> Result<Precision> {
     Ok(match descr {
         "<f8" => Precision::F64,
@@ -137,11 +137,11 @@ fn precision(descr: &str) -> Result<Precision> {
     })
 }
 
-/// What is left of a Python literal.
+/// The remainder of a Python literal.
 struct Literal<'a>(&'a str);
 
 impl<'a> Literal<'a> {
-    /// Takes `expected` if it comes next, white space before it aside.
+    /// Consumes `expected` if it comes next, after optional white space.
     fn take(&mut self, expected: char) -> bool {
         let rest = self.0.trim_start().strip_prefix(expected);
         self.0 = rest.unwrap_or(self.0);
@@ -157,7 +157,7 @@ impl<'a> Literal<'a> {
         Ok(())
     }
 
-    /// The beginning of what is left.
+    /// The beginning of the remainder.
     fn shown(&self) -> String {
         self.0.trim_start().chars().take(20).collect()
     }
@@ -205,7 +205,7 @@ impl<'a> Literal<'a> {
         self.expect('(')?;
         while !self.take(')') {
             shape.push(self.number()?);
-            // Python 2 wrote long numbers with a letter behind them.
+            // Python 2 wrote long numbers with a trailing letter.
             self.take('L');
             if !self.take(',') {
                 self.expect(')')?;

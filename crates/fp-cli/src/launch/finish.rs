@@ -84,12 +84,13 @@ fn finish(folder: &LaunchFolder, manifest: &Manifest) -> Result<Failures> {
     Ok(Failures::of(&fp_report::Run::read(&run)?))
 }
 
-/// Merges beside the run's place and moves it there, so that it is there whole or not at all.
+/// Merges into a temporary folder and moves it to the run's path, so that the run is complete or
+/// absent.
 fn merge_whole(folder: &LaunchFolder, manifest: &Manifest, run: &Path) -> Result<()> {
     let shards = (1..=manifest.shards.len()).map(|shard| folder.shard(shard));
     let part = run.with_extension("part");
     if part.is_dir() {
-        // Of a merge that was killed; this program alone has the launch's lock.
+        // Left by a merge that was killed; only this program holds the launch's lock.
         std::fs::remove_dir_all(&part)
             .with_context(|| format!("cannot remove {}", part.display()))?;
     }

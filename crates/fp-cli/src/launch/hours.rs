@@ -1,4 +1,4 @@
-//! `finepruner launch hours`: what a study will take on how many GPUs.
+//! `finepruner launch hours`: estimated hours of a study by number of GPUs.
 
 use std::path::PathBuf;
 
@@ -76,8 +76,8 @@ pub(super) struct HoursArgs {
     overrides: Box<Overrides>,
 }
 
-/// Seconds of merging and reporting a question in a cell: 34 s for 18 900 questions in 102
-/// cells, measured on two cores.
+/// Seconds of merging and reporting per question and cell: 34 s for 18 900 questions in 102 cells,
+/// measured on two cores.
 const REPORT_SECONDS: f64 = 34.0 / (18_900.0 * 102.0);
 
 impl HoursArgs {
@@ -139,7 +139,7 @@ pub(super) fn run(args: &HoursArgs) -> Result<()> {
     let grid = Grid::new(&config, &shape, &MethodRegistry::standard())?;
     let costs = CostModel::new(&config, &grid, &model);
     let tokens = shape.num_image_tokens.unwrap_or(model.tokens_per_square()) as f64;
-    // A MAC of a layer on one token is a weight; attention to itself hardly counts.
+    // One MAC per weight for a layer on one token; its attention to itself is negligible.
     let weights = 2.0 * costs.question_macs(tokens).decoded_token / costs.num_cells().max(1) as f64;
     let gpu = args.gpu();
     let rates = match &args.measured {
@@ -204,7 +204,7 @@ fn hours_table(rows: &[Expected], gpus: &[usize]) -> String {
     table(&head, &lines, &right)
 }
 
-/// What the table rests on.
+/// The basis of the estimate.
 fn basis(args: &HoursArgs, rates: &Rates, num_cells: usize) -> String {
     let seconds = format!(
         "{:.4} s per image and {:.4} s per question in {num_cells} cells",

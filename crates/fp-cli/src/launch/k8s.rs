@@ -1,4 +1,4 @@
-//! `finepruner launch k8s`: a study as an Indexed Job of Kubernetes, printed.
+//! `finepruner launch k8s`: prints a study as an Indexed Job of Kubernetes.
 
 use std::path::PathBuf;
 
@@ -102,7 +102,7 @@ pub(super) fn run(args: &K8sArgs) -> Result<()> {
         "--shard is set by each pod; give their number with --shards"
     );
     let mut config = args.overrides.read(&args.config)?;
-    // Measured of the merged run, not of every shard.
+    // Measured on the merged run, not on every shard.
     config.efficiency = None;
     let job = &args.job;
     let settings = JobSettings {

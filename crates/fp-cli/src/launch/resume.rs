@@ -1,4 +1,4 @@
-//! `finepruner launch resume`: submits what is missing, and nothing else.
+//! `finepruner launch resume`: submits only the missing tasks.
 
 use std::path::PathBuf;
 
@@ -102,9 +102,9 @@ pub(super) fn run(args: &ResumeArgs) -> Result<()> {
     print_text(&text)
 }
 
-/// Prepares shards for their next start: a lock that a Slurm job left on another host is
-/// removed once Slurm no longer has that job, and starts that recorded nothing are counted
-/// anew. The locks that were removed.
+/// Prepares shards for their next start: removes a lock that a Slurm job left on another host once
+/// Slurm no longer has that job, and resets the count of starts that recorded nothing. Returns the
+/// removed locks.
 fn free(
     folder: &LaunchFolder,
     manifest: &Manifest,

@@ -135,7 +135,7 @@ impl SlurmFlags {
     }
 }
 
-/// What was, or would be, submitted.
+/// The submission, actual or planned.
 #[derive(Serialize)]
 struct Launched<'a> {
     folder: &'a Path,
@@ -144,7 +144,7 @@ struct Launched<'a> {
     num_cells: usize,
     num_tasks: usize,
     shards: &'a [ShardEntry],
-    /// Cost of the longest shard over the mean.
+    /// Cost of the most expensive shard relative to the mean.
     imbalance: f64,
     task_script: &'a str,
     finish_script: &'a str,
@@ -198,7 +198,7 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
     tell(args, &folder, &manifest, &table)
 }
 
-/// Writes the launch and submits it.
+/// Writes the launch's folder and submits it.
 fn launch(folder: &LaunchFolder, mut manifest: Manifest, config: &StudyConfig) -> Result<Manifest> {
     folder.create()?;
     let _lock = ManifestLock::take(folder)?;
@@ -218,7 +218,7 @@ fn launch(folder: &LaunchFolder, mut manifest: Manifest, config: &StudyConfig) -
     let checked = commands.array.iter().chain([&commands.finish]);
     for command in checked {
         if let Err(error) = test_only(command) {
-            // Nothing was queued, and the folder is free for another try.
+            // Nothing was queued, so the folder is removed for another attempt.
             let _ = std::fs::remove_dir_all(folder.path());
             return Err(error.into());
         }
@@ -228,7 +228,7 @@ fn launch(folder: &LaunchFolder, mut manifest: Manifest, config: &StudyConfig) -
     Ok(manifest)
 }
 
-/// Submits tasks and the merge behind them and behind `others`, and notes both.
+/// Submits tasks and, after them and `others`, the merge; records both.
 pub(super) fn submit_tasks(
     folder: &LaunchFolder,
     manifest: &mut Manifest,
@@ -246,7 +246,7 @@ pub(super) fn submit_tasks(
         array_job: array_job.clone(),
         finish_job: None,
     });
-    // Before anything else can fail: what is queued is known.
+    // Recorded before anything else can fail, so that queued jobs are known.
     manifest.write(folder)?;
     let after: Vec<String> = array_job
         .into_iter()

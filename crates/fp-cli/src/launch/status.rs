@@ -1,4 +1,4 @@
-//! `finepruner launch status`: how far a launch is, from its files alone.
+//! `finepruner launch status`: the progress of a launch, determined from its files.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
             print_json(&status)?;
         } else {
             if args.watch.is_some() && std::io::stdout().is_terminal() {
-                // To the upper left, and everything below it away.
+                // Cursor to the upper left, and clear everything below.
                 print!("\x1b[H\x1b[J");
             }
             print_verbatim(&shards(&status))?;
@@ -125,7 +125,7 @@ fn summary(status: &Status, manifest: &Manifest) -> String {
     text
 }
 
-/// What became of a shard that is in trouble.
+/// Description of a shard with a problem.
 fn trouble(shard: &ShardStatus) -> String {
     if !matches!(shard.phase, ShardPhase::Failed | ShardPhase::Lost) {
         return String::new();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::common::{fail, succeed};
 
-/// The cells of the line that starts with `label`, in the `nth` table that has one.
+/// The cells of the line that starts with `label`, in the `nth` table with such a line.
 #[track_caller]
 fn cells(text: &str, label: &str, nth: usize) -> Vec<String> {
     let mut lines = text
@@ -82,7 +82,7 @@ fn the_budget_table() {
         let got = ["B 192 ", "B 128 ", "B 64 "].map(|label| cells(&text, label, 0)[0].clone());
         assert_eq!(got, kept, "{model}, K = {k}");
     }
-    // Any resolution scales what was published.
+    // Any-resolution input scales the published budgets.
     let text = succeed(&["budget", "--model=llava-1.5-7b", "--num-image-tokens=2880"]);
     let got = ["B 960 ", "B 640 ", "B 320 "].map(|label| cells(&text, label, 0)[0].clone());
     assert_eq!(got, ["832", "491", "149"]);
@@ -109,7 +109,7 @@ fn a_shape_by_hand_in_json() {
     let budget = &report["budgets"][1];
     assert_eq!(budget["kept"], 1);
     assert_eq!(budget["budget"], serde_json::json!({"kept": 1}));
-    // (1·5 + 2·3) tokens × K and V × 1 head × 2 wide × 2 bytes.
+    // (1·5 + 2·3) tokens × K and V × 1 head × width 2 × 2 bytes.
     assert_eq!(budget["three_matrices"]["kv_bytes"], 88);
     assert_eq!(
         budget["three_matrices"]["unpruned_visual_macs"],
@@ -216,7 +216,7 @@ fn help_teaches() {
     );
 }
 
-/// A measurement that takes no time: four of 16 tokens, and eight.
+/// A quick measurement: four of 16 tokens, and eight.
 const QUICK: [&str; 8] = [
     "efficiency",
     "--model=random:tiny",
@@ -299,7 +299,7 @@ fn efficiency_fits_80_columns_and_is_recorded() {
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
-    // Nine head strategies with each query strategy, timed by themselves.
+    // Nine head strategies with each query strategy, timed separately.
     assert_eq!(text.matches("+max_attention_token").count(), 9);
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let json: Value = serde_json::from_str(&read("efficiency-tiny.json")).unwrap();
@@ -348,7 +348,7 @@ fn shells_complete_commands_and_flags() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = succeed(&["completions", shell]);
         assert!(script.contains("num-selected-heads"), "{shell}");
-        // Each shell is told where its script belongs.
+        // The help has the location of each shell's script.
         assert!(succeed(&["completions", "--help"]).contains(&format!("completions {shell}")));
     }
     fail(&["completions", "csh"], &["csh", "bash"]);
@@ -370,7 +370,7 @@ fn shells_complete_commands_and_flags() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).ok()
     };
-    // Machines without bash have seen enough.
+    // Without bash, the rest of the test is skipped.
     let Some(commands) = complete(&["finepruner", "sco"]) else {
         return;
     };
@@ -405,11 +405,11 @@ fn schedules_of_several_stages() {
         let sum: f64 = layers.iter().filter_map(serde_json::Value::as_f64).sum();
         assert_eq!((layers.len(), layers[0].as_u64()), (32, Some(576)));
         assert_eq!(json["average_visual_tokens"]["by_input"], sum / 32.0);
-        // Every layer holds its visual tokens and 64 others: 16,384 bytes each.
+        // Every layer holds its visual tokens and 64 others, with 16,384 bytes each.
         let bytes = (sum + 64.0 * 32.0) * 16384.0;
         assert_eq!(json["three_matrices"]["kv_bytes"].as_f64(), Some(bytes));
     }
-    // One stage is a budget.
+    // A schedule of one stage is an ordinary budget.
     let one = succeed(&["budget", "--schedule", "2:166", "--json"]);
     let budget = succeed(&["budget", "--keep", "166", "--json"]);
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

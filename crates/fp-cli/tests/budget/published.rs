@@ -19,7 +19,7 @@ fn every_published_method_is_listed() {
         for part in [card.name, card.site, card.source.split(' ').next().unwrap()] {
             assert!(text.contains(part), "{part}");
         }
-        // What is said of settings can be set.
+        // The presets' settings can be set.
         for preset in card.presets {
             for setting in preset.params.split(' ') {
                 let name = setting.split('=').next().unwrap();
@@ -63,7 +63,8 @@ fn published_methods_choose_of_a_file() {
     let text = succeed(&with(&["fastervlm", "--method-param", "keep=3"]));
     assert!(text.contains("0, 1, 2"), "{text}");
 
-    // Rows: the class token, patch 0, and 1, the only target, with the mean of 2 and 3.
+    // Rows: the class token, patch 0, and patch 1, the only target, merged with the mean of 2 and
+    // 3.
     let rows = dir.path().join("rows.safetensors");
     let output = rows.to_str().unwrap().to_owned();
     let args = [

@@ -1,5 +1,4 @@
-//! `data check` of files beside images: nearly the right names, and lines that are not what
-//! they have to be.
+//! `data check` of files beside images: nearly correct names, and invalid lines.
 
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use super::images::golden;
 use super::{unwrapped, wrong};
 use crate::common::{finepruner, succeed};
 
-/// A folder with files by their names.
+/// A folder with these files, by name.
 fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set");
@@ -44,7 +43,7 @@ fn files_with_nearly_the_right_name_are_named() {
         "{}",
         output.stderr
     );
-    // With the images alone it is another file, and that is said.
+    // The file with only the questions on images is another one, which the message says.
     let from = path.join("llava_test_QCM-LEA.json");
     std::fs::rename(from, path.join("llava_test_CQM-I.json")).unwrap();
     let text = unwrapped(&succeed(&["data", "check", &name]));

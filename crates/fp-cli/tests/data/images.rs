@@ -1,5 +1,5 @@
-//! `data check` of images: what is broken, by kind and by name, and what a model sees
-//! otherwise than other programs show it.
+//! `data check` of images: defects by kind and by name, and differences between the model's view
+//! and that of other programs.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{checked, line, plain, unwrapped, wrong};
 use crate::common::{finepruner, succeed};
 
-/// A golden file of the decoders' tests.
+/// A golden file from the tests of decoding.
 pub(crate) fn golden(file: &str) -> Vec<u8> {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -27,13 +27,13 @@ fn without_end(file: &str, count: usize) -> Vec<u8> {
     bytes[..bytes.len() - count].to_vec()
 }
 
-/// A PNG whose checksum is wrong, or right for pixels that are not.
+/// A damaged PNG with a wrong checksum, or with a correct checksum over damaged pixel data.
 fn damaged_png(is_sum_right: bool) -> Vec<u8> {
     let mut png = golden("png_rgb.png");
     let data = png.windows(4).position(|kind| kind == b"IDAT").unwrap();
     let length = u32::from_be_bytes(png[data - 4..data].try_into().unwrap()) as usize;
     let end = data + 4 + length;
-    // A kind of block that there isn't.
+    // An invalid type of deflate block.
     png[data + 6] |= 6;
     if is_sum_right {
         let mut crc = u32::MAX;
@@ -55,7 +55,7 @@ fn arithmetic() -> Vec<u8> {
     jpeg
 }
 
-/// A progressive JPEG that ends as it should, without its last scan.
+/// A progressive JPEG with a proper end, but without its last scan.
 fn missing_scan() -> Vec<u8> {
     let jpeg = golden("jpeg_420_progressive.jpg");
     let scans = jpeg.windows(2).enumerate();
@@ -251,7 +251,7 @@ fn every_kind_of_broken_image_is_counted_and_named() {
             assert!(message.contains(said), "{name}: {message}");
         }
     }
-    // The first twenty are named, and the first of each kind in any case.
+    // The first twenty are named, and in any case the first of each kind.
     let flat = unwrapped(&wrong(&[&path]));
     for part in [
         format!(
@@ -266,7 +266,7 @@ fn every_kind_of_broken_image_is_counted_and_named() {
     }
 }
 
-/// Compressed data with the right checksum takes unpacking.
+/// Damage inside compressed data with a valid checksum is only found by decompressing.
 #[test]
 fn damage_inside_of_pixels_takes_decoding() {
     let folder = tempfile::tempdir().unwrap();
@@ -372,7 +372,7 @@ fn generate_says_what_it_sees_otherwise() {
     }
 }
 
-/// Pixels as decoded, whatever a browser would make of the file.
+/// Decoded pixels, independent of how a browser would show the file.
 #[test]
 fn a_sheet_shows_what_the_model_sees() {
     let folder = tempfile::tempdir().unwrap();

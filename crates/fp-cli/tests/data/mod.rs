@@ -1,4 +1,4 @@
-//! Datasets and answers by the command: check, convert, export, rescore.
+//! Datasets and answers on the command line: check, convert, export, rescore.
 
 mod files;
 mod images;
@@ -131,18 +131,18 @@ fn problems_are_named() {
     }
 }
 
-/// Lines put together again, with single spaces.
+/// Wrapped lines joined again with single spaces.
 fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether every line fits a terminal, but for words that are longer.
+/// Whether every line fits into the terminal's width, except for longer words.
 fn fits(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim);
     lines.all(|line| line.chars().count() <= 80 || !line.contains(' '))
 }
 
-/// What `data check` says of folders with something wrong.
+/// Output of `data check` for folders with problems.
 #[track_caller]
 fn wrong(args: &[&str]) -> String {
     let output = finepruner(&[&["data", "check"], args].concat());
@@ -280,8 +280,8 @@ fn one_bad_dataset_hides_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let sub = |name: &str| folder.path().join(name);
     plain(&sub("good"), &[line(1, "a.png", "")], &[("a.png", &png())]);
-    // Questions whose description is gone, a description with wrong values, and a
-    // folder that is no dataset at all.
+    // Questions without their description, a description with invalid values, and a folder that is
+    // no dataset.
     plain(&sub("lost"), &[line(1, "a.png", "")], &[("a.png", &png())]);
     std::fs::remove_file(sub("lost").join("benchmark.json")).unwrap();
     plain(&sub("named"), &["{".to_owned()], &[]);
@@ -314,7 +314,7 @@ fn one_bad_dataset_hides_no_other() {
     ] {
         assert!(flat.contains(part), "{part}: {text}");
     }
-    // Several folders, and names of one part.
+    // Several folders, and names of single splits.
     let good = sub("good").display().to_string();
     let named = checked(&[&good, "embedded:selct", "no/such"]);
     let complete = |index: usize| named["datasets"][index]["is_complete"].clone();
@@ -327,7 +327,7 @@ fn one_bad_dataset_hides_no_other() {
     succeed(&["data", "check", &good, "embedded:select"]);
 }
 
-/// Answers as LLaVA writes them: right but for every `wrong`-th.
+/// Answers in LLaVA's form: every `wrong`-th is wrong.
 fn answers(dataset: &str, path: &Path, wrong: usize, leave_out: usize) {
     let answered = pope_answers(dataset, wrong).into_iter().skip(leave_out);
     let lines = answered.map(|(question, _, said)| {
@@ -345,7 +345,7 @@ fn write_lines(path: &Path, lines: impl Iterator<Item = Value>) {
     std::fs::write(path, lines).unwrap();
 }
 
-/// The questions, what is right, and answers of which every `wrong`th is wrong.
+/// The questions, their right answers, and given answers of which every `wrong`-th is wrong.
 fn pope_answers(dataset: &str, wrong: usize) -> Vec<(Value, String, &'static str)> {
     let questions = Path::new(dataset).join("llava_pope_test.jsonl");
     let questions = std::fs::read_to_string(questions).unwrap();
@@ -372,8 +372,8 @@ fn pope_answers(dataset: &str, wrong: usize) -> Vec<(Value, String, &'static str
     answered.collect()
 }
 
-/// `compare` takes the logs that lmms-eval and the files that VLMEvalKit write, and says what
-/// `rescore` says of them, as second minus first.
+/// `compare` accepts logs of lmms-eval and files of VLMEvalKit, and gives the results of `rescore`
+/// as second minus first.
 #[test]
 fn files_of_other_evaluators_are_compared() {
     let folder = tempfile::tempdir().unwrap();
@@ -413,7 +413,7 @@ fn files_of_other_evaluators_are_compared() {
     assert_eq!(said, json(&rescored));
     let text = succeed(&compared);
     assert!(text.contains("192 − all"), "{text}");
-    // Files of answers and runs are not compared with each other.
+    // Answer files can't be compared with runs.
     let run = folder.path().join("run");
     std::fs::create_dir(&run).unwrap();
     std::fs::write(run.join("run.json"), "{}").unwrap();
@@ -460,7 +460,7 @@ fn answers_are_scored_and_compared() {
     let f1 = pair["headline"]["difference"].as_f64().unwrap();
     assert!((f1 - (headline(0) - headline(1))).abs() < 1e-9);
 
-    // Without a yes F1 has no value: said of the figure and of the pair, and no error.
+    // Without any yes F1 is undefined: a note on the figure and on the pair, not an error.
     let questions = std::fs::read_to_string(Path::new(&pope).join("llava_pope_test.jsonl"));
     let never: String = questions
         .unwrap()
@@ -548,7 +548,7 @@ fn mme_folders_and_mmbench_tables_need_no_data_set() {
     assert_eq!(result["files"][0]["figures"][1]["value"], 100.0);
 }
 
-/// The answers of one task, `n` images with two questions each.
+/// The answers of one task: `n` images with two questions each.
 fn task(folder: &Path, n: usize, says: impl Fn(usize) -> &'static str) -> String {
     std::fs::create_dir_all(folder).unwrap();
     let line = |at: usize| {
@@ -587,7 +587,7 @@ fn what_answers_are_like_stands_below_their_figures() {
         "{text}"
     );
 
-    // Loud findings first; what answers hold does nothing to the terminal.
+    // Loud findings come first; control characters in answers don't reach the terminal.
     let odd = task(&path("odd"), 20, |at| {
         ["a \u{1b}[31mcat", "Yes, it is", "No"][at % 3]
     });
@@ -602,7 +602,7 @@ fn what_answers_are_like_stands_below_their_figures() {
     assert!(found("answer health of odd") < found("answer health of yes"));
     assert!(words(&text).contains("\"a \\u{1b}[31mcat\""), "{text}");
 
-    // Everything for programs, zeros too.
+    // JSON has all findings, including those with a count of 0.
     let files = json(&["rescore", &fine, "--json"])["files"].clone();
     let health = &files[0]["health"];
     assert_eq!(health["num_answers"], 40);
@@ -616,7 +616,7 @@ fn what_answers_are_like_stands_below_their_figures() {
     assert_eq!((&empty["count"], &empty["share"]), (&0.into(), &0.0.into()));
 }
 
-/// What can't be compared leaves every figure, on the terminal and in JSON.
+/// An impossible comparison affects no figure, on the terminal and in JSON.
 #[test]
 fn a_comparison_that_cannot_be_made_hides_no_figure() {
     let folder = tempfile::tempdir().unwrap();
@@ -654,7 +654,7 @@ fn a_comparison_that_cannot_be_made_hides_no_figure() {
         assert!(words.contains(&part), "{part}: {text}");
     }
 
-    // A file in which a line is bad is scored by the questions of one in which it isn't.
+    // A file with a bad line is scored with the questions of a complete one.
     let cut = task("cut", &right.replace("\tNo\tNo", "\tNo"));
     for files in [[&a, &cut], [&cut, &a]] {
         let output = finepruner(&["rescore", files[0], files[1], "--json"]);

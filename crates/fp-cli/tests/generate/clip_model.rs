@@ -82,7 +82,7 @@ fn a_clip_model_that_lacks_or_does_not_fit_is_said() {
     raw.push("--raw-prompt=<image> the owl".to_owned());
     let raw: Vec<&str> = raw.iter().map(String::as_str).collect();
     fail(&raw, &["only the whole prompt is known", "--prompt TEXT"]);
-    // And one that nothing looks at.
+    // A CLIP model that no stage uses is accepted, with a note.
     let args = golden(&[
         "--method=divprune",
         "--method-param=ratio=0.1",

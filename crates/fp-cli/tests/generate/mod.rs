@@ -223,7 +223,7 @@ fn a_prompt_without_an_image_is_answered_unpruned() {
     assert_eq!(value["layout"], Value::Null);
     assert_eq!(value["kept_tokens"], Value::Null);
     assert_eq!(value["token_ids"].as_array().unwrap().len(), 2);
-    // The same whole prompt, written out.
+    // The same prompt, written out in full.
     let whole = "--raw-prompt=A chat between a curious user and an artificial intelligence \
                  assistant. The assistant gives helpful, detailed, and polite answers to the \
                  user's questions. USER: How many? ASSISTANT:";
@@ -233,7 +233,7 @@ fn a_prompt_without_an_image_is_answered_unpruned() {
     let text = output(&[&model, "--prompt=How many?"]).stdout;
     assert!(text.contains("no image: a text-only prompt of"), "{text}");
 
-    // A place for an image and none, an image and no place for it, a picture of nothing.
+    // A placeholder without an image, an image without a placeholder, an overlay without an image.
     let image = format!("--image={GOLDEN}/image0.png");
     for (flags, parts) in [
         (
@@ -257,7 +257,8 @@ fn a_prompt_without_an_image_is_answered_unpruned() {
     ] {
         fail(&[&["generate"], flags.as_slice()].concat(), &parts);
     }
-    // The shipped model has an image of its own, unless the whole prompt has no place for one.
+    // The shipped model has an image of its own, unless the whole prompt has no placeholder for
+    // one.
     let shipped = output(&["--model=embedded", "--prompt=Is there a star?", "--json"]);
     let shipped: Value = serde_json::from_str(&shipped.stdout).unwrap();
     assert!(shipped["image"].is_string());
@@ -289,8 +290,8 @@ fn where_the_image_stands_is_said() {
     );
     assert!(text.contains(&said), "{text}");
 
-    // Crops of any resolution: 168 × 336 pixels are two tiles of 12 × 12 patches, and a
-    // newline after each of the 12 rows.
+    // Any-resolution crops: 168 × 336 pixels are two tiles of 12 × 12 patches, and a newline token
+    // after each of the 12 rows.
     let dir = tempfile::tempdir().unwrap();
     common::any_resolution(dir.path());
     let next = format!("--model={}", dir.path().display());
@@ -298,7 +299,7 @@ fn where_the_image_stands_is_said() {
         (336, 168, [1, 2], [12, 24], 144 + 12 * 25),
         (168, 336, [2, 1], [24, 12], 144 + 24 * 13),
         (336, 336, [2, 2], [24, 24], 144 + 24 * 25),
-        // Enlarged to 112 × 336: 8 of the 24 columns are left.
+        // Enlarged to 112 × 336: 8 of the 24 columns remain.
         (100, 300, [2, 1], [24, 8], 144 + 24 * 9),
     ] {
         let path = dir.path().join("picture.bmp");
@@ -357,7 +358,7 @@ fn settings_without_effect_are_said_before_the_answer() {
             .join(" ");
         assert!(told.contains(said), "{flags:?}: {told}");
     }
-    // What has an effect is said nothing of.
+    // Settings with an effect are not mentioned.
     for flags in [
         &["--keep=143"][..],
         &["--keep=9", "--num-selected-heads=7"],

@@ -1,7 +1,6 @@
-//! `--device cuda` by the emulated CUDA libraries of `kernels/emulation/driver`: commands
-//! whole, and machines whose GPU can't be used. Where those libraries are not in
-//! LD_LIBRARY_PATH, every test says that it checked nothing, and passes: `cargo xtask ci
-//! --cuda` names them.
+//! `--device cuda` with the emulated CUDA libraries of `kernels/emulation/driver`: whole commands,
+//! and machines whose GPU can't be used. If those libraries are not in LD_LIBRARY_PATH, every test
+//! prints that it checked nothing, and passes: `cargo xtask ci --cuda` sets the path.
 #![cfg(unix)]
 
 mod refused;
@@ -14,22 +13,22 @@ use std::process::{Command, Output};
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fp-model/tests/golden");
 const ALL: [&str; 3] = ["libcuda.so", "libcublas.so", "libcurand.so"];
 
-/// A machine by what its loader finds, and what the emulated driver says of it.
+/// A machine: the libraries that its loader finds, and the reports of the emulated driver.
 struct Machine {
     missing: &'static str,
     variables: &'static [(&'static str, &'static str)],
     device: &'static str,
-    /// Parts of the one sentence.
+    /// Parts of the expected sentence.
     says: &'static [&'static str],
 }
 
-/// Where the emulated libraries are.
+/// Folder of the emulated libraries.
 fn libraries() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH")?)
         .find(|folder| ALL.iter().all(|library| folder.join(library).is_file()))
 }
 
-/// A machine with a GPU, or its CPU.
+/// A machine with a GPU, or only its CPU.
 fn sound(device: &'static str) -> Machine {
     Machine {
         missing: "",

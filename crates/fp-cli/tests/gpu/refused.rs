@@ -1,4 +1,4 @@
-//! Machines whose GPU can't be used, and models that it can't hold.
+//! Machines whose GPU can't be used, and models that don't fit into its memory.
 
 use std::path::Path;
 use std::process::Output;
@@ -62,7 +62,7 @@ const MACHINES: [Machine; 9] = [
     },
 ];
 
-/// What the command says on such a machine.
+/// The command's output on such a machine.
 fn run(from: &Path, machine: &Machine, flags: &[&str]) -> Output {
     let model = format!("--model={GOLDEN}/model");
     let image = format!("--image={GOLDEN}/image0.png");
@@ -87,7 +87,7 @@ fn one_sentence_says_what_a_gpu_lacks() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(output.stdout.is_empty());
-        // One line, and no library's own words before it.
+        // One line, without any output of the libraries before it.
         let lines: Vec<&str> = text.trim_end().lines().collect();
         let [line] = lines[..] else {
             panic!("{text}");
@@ -115,7 +115,7 @@ fn the_same_as_json() {
     }
 }
 
-/// Half a MiB more than what is set aside beside the model.
+/// Half a MiB more memory than is reserved beside the model.
 #[test]
 fn a_model_that_does_not_fit_is_refused_before_anything_is_answered() {
     let Some(from) = libraries() else {

@@ -1,4 +1,4 @@
-//! Commands on a GPU from beginning to end, beside the CPU.
+//! Whole commands on a GPU, compared with the CPU.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ fn a_study_of_images_of_any_size_does_too() {
     studied(&format!("{GOLDEN}/families/qwen2_5_vl/b2"));
 }
 
-/// A study of a model on both devices chooses and answers the same.
+/// A study of a model makes the same selections and answers on both devices.
 fn studied(model: &str) {
     let Some(from) = libraries() else {
         eprintln!("no emulated libraries, nothing was checked");

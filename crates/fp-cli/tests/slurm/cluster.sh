@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Slurm of one node in a folder of its own, as root: for tests.
-#   cluster.sh check          what is missing here, in a line; nothing where it can run
+# A one-node Slurm cluster in a folder of its own, as root, for tests.
+#   cluster.sh check          what is missing here, on one line; nothing if it can run
 #   cluster.sh start FOLDER   then SLURM_CONF=FOLDER/slurm.conf for every command of Slurm
 #   cluster.sh stop FOLDER
 # Needs Debian's slurm-wlm and munge: apt-get install --no-install-recommends slurm-wlm munge.
@@ -16,7 +16,7 @@ check() {
     done
 }
 
-# A port that nobody listens on.
+# A free port.
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
@@ -35,7 +35,7 @@ start() {
         --seed-file="$folder/run/seed" --force
     controller=$(free_port)
     daemon=$(free_port)
-    # Several tasks share few processors: they are what the test wants, not speed.
+    # Several tasks share few processors: the test needs many tasks, not speed.
     cat > "$folder/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)

@@ -1,18 +1,18 @@
-//! The preferred terms of CONTRIBUTING.md hold in help, errors, documentation and comments.
+//! Checks the preferred terms of CONTRIBUTING.md in help, errors, documentation and comments.
 
 use std::path::{Path, PathBuf};
 
-/// Where the table stands, and the heading above it.
+/// Page with the table of terms.
 const PAGE: &str = "CONTRIBUTING.md";
 const HEADING: &str = "## Preferred terms";
 
 /// Marks rows whose phrases are names of types.
 const TYPE_NAMES: &str = "(type names)";
 
-/// Words that declare a type in Rust.
+/// Keywords that declare a type in Rust.
 const DECLARATIONS: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
 
-/// Files and folders that are searched, from the workspace's root. Generated help and outputs are
+/// Files and folders to search, relative to the workspace's root. Generated help and outputs are
 /// among the snapshots of `crates/fp-cli/tests`.
 const SEARCHED: [&str; 12] = [
     "README.md",
@@ -29,10 +29,10 @@ const SEARCHED: [&str; 12] = [
     "benches/src",
 ];
 
-/// What is searched by the ending of its name.
+/// Extensions of the files to search.
 const ENDINGS: [&str; 9] = ["rs", "md", "txt", "json", "js", "py", "pyi", "cu", "h"];
 
-/// Folders that hold texts of others, builds, or these phrases themselves.
+/// Folders of foreign texts or build outputs, and those that contain the phrases themselves.
 const SKIPPED: [&str; 6] = [
     "target",
     "fixtures",
@@ -42,15 +42,15 @@ const SKIPPED: [&str; 6] = [
     "node_modules",
 ];
 
-/// A phrase that is not to be written.
+/// A phrase to avoid.
 struct Term {
-    /// In lower case, or a type's name.
+    /// In lower case, or the name of a type.
     phrase: String,
     preferred: String,
     is_type: bool,
 }
 
-/// The rows of the table, a term per phrase in backticks on the right.
+/// The terms in the rows of the table, one per phrase in backticks on the right.
 fn terms(page: &str) -> Vec<Term> {
     let (_, table) = page.split_once(HEADING).expect("the heading of the table");
     let rows = table.lines().filter(|line| line.starts_with("| "));
@@ -72,7 +72,7 @@ fn terms(page: &str) -> Vec<Term> {
     terms
 }
 
-/// Every file to be searched below `path`.
+/// Collects the files to search below `path`.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if path.is_dir() {
@@ -90,8 +90,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A file's words with single spaces between, over line breaks, marks of comments and
-/// continued strings; and the line in which each byte stood.
+/// A file's words separated by single spaces, joined across line breaks, comment marks and
+/// continued strings; and the line of each byte.
 struct Text {
     words: String,
     lines: Vec<usize>,
@@ -120,7 +120,7 @@ impl Text {
         text
     }
 
-    /// Lines in which `phrase` begins, as whole words.
+    /// Lines in which `phrase` begins, matched as whole words.
     fn find(&self, words: &str, phrase: &str) -> Vec<usize> {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         let begins = phrase.starts_with(|c| is_word(Some(c)));
@@ -134,10 +134,10 @@ impl Text {
     }
 }
 
-/// Where terms are found in a file's text, each with the preferred one.
+/// Occurrences of terms in a file's text, each with the preferred term.
 fn problems(name: &str, content: &str, terms: &[Term]) -> Vec<String> {
     let text = Text::new(content);
-    // ASCII alone changes, so that bytes keep their places.
+    // Only ASCII changes, so that byte offsets are preserved.
     let lower = text.words.to_ascii_lowercase();
     let mut found = Vec::new();
     for term in terms {

@@ -1,10 +1,10 @@
-//! Files of JSON: VQAv2, VizWiz, MM-Vet, GQA, DocVQA, InfographicVQA, MMMU.
+//! Submissions in JSON: VQAv2, VizWiz, MM-Vet, GQA, DocVQA, InfographicVQA, MMMU.
 
 use serde_json::{Value, json};
 
 use super::{answer, fixture, lines, question, upload};
 
-/// VQAv2's, of the questions in `asked`, with the server's list of all in `all`.
+/// A VQAv2 submission for the questions in `asked`, with the server's list in `all`.
 fn vqav2(all: &[u64], asked: &[u64], texts: &[(u64, &str)]) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -121,7 +121,7 @@ fn vqav2_golden() {
     assert_eq!(found.iter().collect::<Vec<_>>(), expected);
 }
 
-/// VizWiz's: images with what was said of them.
+/// A VizWiz submission from images and their answers.
 fn vizwiz(texts: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -167,7 +167,7 @@ fn vizwiz_golden() {
     assert_eq!(found.iter().collect::<Vec<_>>(), expected);
 }
 
-/// MM-Vet's: raw texts by question.
+/// An MM-Vet submission from raw answers by question.
 fn mm_vet(texts: &[(u64, &str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -226,7 +226,7 @@ fn mm_vet_golden() {
     assert_eq!(found, Value::Object(expected));
 }
 
-/// DocVQA's and InfographicVQA's: the texts as they were said, ids as numbers.
+/// DocVQA and InfographicVQA: unmodified answers, ids as numbers.
 #[test]
 fn documents_name_questions() {
     for (name, images) in [
@@ -250,7 +250,7 @@ fn documents_name_questions() {
     }
 }
 
-/// MMMU's: letters by id, and what names none as it was said.
+/// MMMU: letters by id; an answer that names no option is unmodified.
 #[test]
 fn mmmu_names_letters() {
     let folder = tempfile::tempdir().unwrap();
@@ -282,7 +282,7 @@ fn mmmu_names_letters() {
     assert_eq!(found, expected);
 }
 
-/// GQA's: what its script reads.
+/// GQA: the file that its script reads.
 #[test]
 fn gqa_golden() {
     let Some(root) = fixture("gqa_convert") else {

@@ -1,5 +1,5 @@
-//! Files for servers, judges and official scripts, as `finepruner rescore --upload` writes
-//! them.
+//! Submission files for servers, judges and official scripts, as `finepruner rescore --upload`
+//! writes them.
 
 mod lists;
 #[cfg(feature = "xlsx")]
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::common::finepruner;
 
-/// Names the folder of golden cases, some of which belong to others: read where they lie.
+/// Environment variable of the folder of golden cases; some belong to others and are read in place.
 const FIXTURES: &str = "FINEPRUNER_METRICS_FIXTURES";
 
-/// A set of golden cases, or nothing with a printed reason.
+/// A set of golden cases, or `None` with a printed reason.
 fn fixture(set: &str) -> Option<Value> {
     let Some(folder) = std::env::var_os(FIXTURES).map(PathBuf::from) else {
         println!("{set}: skipped, {FIXTURES} is not set");
@@ -47,7 +47,7 @@ fn answer(id: &Value, prompt: &str, text: &str) -> Value {
     })
 }
 
-/// Hands answers in; gives the file's content and what was warned of.
+/// Makes a submission; returns the file's content and the warnings.
 fn upload(dataset: &str, answers: &Path, ending: &str) -> (Vec<u8>, String) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out").display().to_string();

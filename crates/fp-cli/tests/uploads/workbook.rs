@@ -1,4 +1,4 @@
-//! MMBench's workbook.
+//! The submission workbook of MMBench.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{answer, fixture, lines, upload};
 use crate::common::succeed;
 
-/// MMBench's table of rows with two to four options, and answers to them.
+/// An MMBench table of rows with two to four options, and their answers.
 fn mmbench(rows: &[(u64, Vec<&str>, char, &str)], folder: &Path) -> PathBuf {
     let header = "index\tquestion\thint\tA\tB\tC\tD\tanswer\tcategory\tsource\tl2-category\tcomment\tsplit\timage\n";
     let mut table = header.to_owned();
@@ -50,7 +50,7 @@ fn mmbench_is_a_workbook_with_a_column_of_answers() {
         let value: Value = serde_json::from_str(&text).unwrap();
         value["files"][0]["figures"].clone()
     };
-    // The workbook holds its questions, and gives what answers and dataset give.
+    // The workbook includes its questions, and gives the same results as answers and dataset.
     let figures = of(&book, &[]);
     assert_eq!(figures, of(&answers, &["--dataset", &dataset]));
     assert_eq!(figures[0]["value"], 50.0);
@@ -79,7 +79,7 @@ fn mmbench_golden() {
             .map(|row| {
                 let index = root["index"][row].as_u64().unwrap();
                 let num_options = root["n_options"][row].as_u64().unwrap() as usize;
-                // The texts of options matter to few answers, and are given for those.
+                // The texts of options matter only to a few answers, for which they are given.
                 let given = &case["other_text"][row.to_string()]["choices"];
                 let option = |letter: char| given[letter.to_string()].as_str();
                 let options = ('A'..='D').take(num_options);

@@ -1,9 +1,8 @@
 //! AI2D: `llava_ai2d_test.jsonl`, whose ids are those of the authors' question files,
 //! `questions/<image>.json`, one per image; images in `images/`.
 //!
-//! The authors' files alone are no dataset: which questions are tested is in a list of
-//! images, and where a question refers to letters in its diagram these have to be drawn into
-//! the image first.
+//! The authors' files alone are not enough: a list of images says which questions are tested, and
+//! where a question refers to letters in its diagram, these must be drawn into the image first.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +43,7 @@ struct Entry {
     correct_answer: usize,
 }
 
-/// Entries of one image's file by id, each handed out once, or why there are none.
+/// Entries of one image's file by id, each taken once, or the reason why there are none.
 type OfImage = Result<HashMap<String, Entry>, LineFault>;
 
 fn read_image(path: &Path) -> OfImage {
@@ -85,7 +84,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
             ..Sample::default()
         }))
     })?;
-    // Content that the samples are made of, in an order of its own.
+    // Files that define the samples' content, in a deterministic order.
     let mut files: Vec<PathBuf> = by_image.into_keys().filter(|path| path.is_file()).collect();
     files.sort();
     reading.dataset.files.extend(files);
@@ -104,7 +103,7 @@ fn take(
     })
 }
 
-/// Writes questions, and a file of answers per image.
+/// Writes questions, and one file of answers per image.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut lines = out.lines(QUESTIONS)?;
     let mut by_image: HashMap<String, serde_json::Map<String, serde_json::Value>> = HashMap::new();
@@ -113,7 +112,7 @@ pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), Datase
         let id = out.id(&sample.id);
         lines.write(&out.question(sample, &id, &image, "default"))?;
         let of_image = by_image.entry(image).or_default();
-        // The authors' files name entries by their text, which is asked once.
+        // The authors' files key entries by their text; a repeated text gets its id appended.
         let mut name = mmbench::export::question_of(sample).to_owned();
         if of_image.contains_key(&name) {
             name = format!("{name} ({})", sample.id);
@@ -134,7 +133,7 @@ pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), Datase
     Ok(())
 }
 
-/// The place of a choice's right option, counted from 0.
+/// Index of a choice's right option, from 0.
 pub(super) fn place_of_answer(sample: &Sample) -> Option<usize> {
     let answer = sample.answers.first()?;
     ('A'..='Z').position(|letter| answer.chars().eq([letter]))

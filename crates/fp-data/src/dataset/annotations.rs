@@ -1,4 +1,4 @@
-//! Files that say what is right, looked up by the questions of another file.
+//! Files of reference answers, looked up for the questions of another file.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,21 +10,21 @@ use super::json_stream::for_each_entry;
 use super::lines::LineFault;
 use super::{DatasetError, ProblemKind, Problems};
 
-/// Entries by what questions find them by; each is handed out once.
+/// Entries by the id that questions look them up with; each can be taken once.
 #[derive(Debug)]
 pub(super) struct Annotations<T> {
     path: PathBuf,
-    /// Empty once handed out.
+    /// `None` once taken.
     by_id: HashMap<String, Option<T>>,
     num_left: usize,
 }
 
 impl<T> Annotations<T> {
-    /// Reads a file of JSON as [`for_each_entry`] does. `entry` says what each is found
-    /// by and what is kept of it.
+    /// Reads a JSON file as [`for_each_entry`] does. `entry` returns an entry's lookup id and the
+    /// value that is kept of it.
     ///
     /// # Errors
-    /// As [`for_each_entry`]; entries that are found by the same, each by its number.
+    /// As [`for_each_entry`]; entries with the same id, each by its number.
     pub(super) fn read<E: DeserializeOwned>(
         path: &Path,
         key: Option<&str>,
@@ -60,7 +60,7 @@ impl<T> Annotations<T> {
         }
     }
 
-    /// Hands an entry out.
+    /// Takes the entry with this id.
     pub(super) fn take(&mut self, id: &str) -> Result<T, LineFault> {
         let Some(entry) = self.by_id.get_mut(id) else {
             let message = format!("question {id} isn't in {}", self.path.display());
@@ -74,7 +74,7 @@ impl<T> Annotations<T> {
         Ok(found)
     }
 
-    /// Says how many entries nothing asked for.
+    /// Says how many entries no question asked for.
     pub(super) fn note(&self) -> Option<String> {
         (self.num_left > 0).then(|| {
             format!(

@@ -1,18 +1,18 @@
-//! The benchmarks that are known by name; `dispatch.rs` leads from each to its own file.
+//! The benchmarks that are known by name; `dispatch.rs` maps each to its own file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::metric::AnswerRule;
 
-/// Name of the file that describes a dataset of one's own.
+/// Name of the file that describes a user's own dataset.
 pub const DESCRIPTION_FILE: &str = "benchmark.json";
 
-/// A benchmark, and with it the layout that LLaVA's evaluation has for it.
+/// A benchmark, which also determines the layout that LLaVA's evaluation uses for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Benchmark {
-    /// One's own data: `benchmark.json` and `questions.jsonl`.
+    /// The user's own data: `benchmark.json` and `questions.jsonl`.
     Plain,
     /// VQAv2.
     Vqav2,
@@ -32,7 +32,7 @@ pub enum Benchmark {
     Vizwiz,
     /// MM-Vet.
     Mmvet,
-    /// RefCOCO, RefCOCO+ or RefCOCOg: boxes of what expressions describe.
+    /// RefCOCO, RefCOCO+ or RefCOCOg: boxes of objects that expressions describe.
     Refcoco,
     /// DocVQA: questions about pages of documents.
     Docvqa,
@@ -53,7 +53,7 @@ pub enum Benchmark {
 }
 
 impl Benchmark {
-    /// All of them, the plain form first.
+    /// All benchmarks, the plain form first.
     pub const ALL: [Benchmark; 19] = [
         Benchmark::Plain,
         Benchmark::Vqav2,
@@ -132,7 +132,7 @@ impl Benchmark {
         titles.join(", ")
     }
 
-    /// How answers are scored; none for the plain form, which says it itself, and for
+    /// How answers are scored; `None` for the plain form, whose description says it, and for
     /// MM-Vet, which needs a judge.
     pub const fn answer_rule(self) -> Option<AnswerRule> {
         match self {
@@ -183,7 +183,7 @@ impl Benchmark {
         }
     }
 
-    /// What a sample has to be to fit.
+    /// What a sample needs in order to fit the layout.
     pub(super) const fn needs(self) -> &'static str {
         match self {
             Benchmark::Plain | Benchmark::Mmvet => "anything fits",

@@ -1,5 +1,5 @@
-//! Question files of LLaVA's form whose right answers stand in a file beside them, and
-//! questions that are left out on purpose.
+//! Question files in LLaVA's form whose reference answers are in a separate file, and questions
+//! that are left out on purpose.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::llava::{Question, for_each_question, image_folders};
 use super::{Benchmark, DatasetError, Reading};
 use crate::sample::Sample;
 
-/// What comes of a question.
+/// What happens to a question.
 pub(super) enum Taken {
     /// It is asked.
     Asked(Box<Sample>),
-    /// It isn't, for this reason, as a clause.
+    /// It is left out, for this reason (a clause).
     LeftOut(&'static str),
 }
 
@@ -25,7 +25,7 @@ impl Taken {
     }
 }
 
-/// How many questions are left out, by reason.
+/// Numbers of questions that are left out, by reason.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     counts: BTreeMap<&'static str, usize>,
@@ -45,23 +45,22 @@ impl LeftOut {
     }
 }
 
-/// Where a split's questions and images lie.
+/// Location of a split's questions and images.
 pub(super) struct Lines<'a> {
     pub(super) benchmark: Benchmark,
     pub(super) folder: &'a Path,
     pub(super) split: &'a str,
     /// The question file.
     pub(super) questions: PathBuf,
-    /// What the questions' right answers are from.
+    /// Files that the reference answers come from.
     pub(super) annotations: Vec<PathBuf>,
-    /// Folders that images may lie in, below `folder`.
+    /// Folders below `folder` that may hold the images.
     pub(super) images: &'a [&'a str],
 }
 
 impl Lines<'_> {
-    /// Reads every line. `make` says what is known of a question beside what its line says:
-    /// its id, its text, its boxes and its image, whose name is the image's id unless
-    /// `make` gives another.
+    /// Reads every line. `make` returns what is known of a question besides its line: its id, its
+    /// text, its boxes and its image. The image's id is its name unless `make` returns another.
     pub(super) fn read(
         self,
         mut make: impl FnMut(&Question) -> Result<Taken, LineFault>,
@@ -108,7 +107,7 @@ impl Lines<'_> {
 }
 
 impl Lines<'_> {
-    /// As [`Lines::read`], with the entry beside the lines that has the question's id.
+    /// As [`Lines::read`], with the annotation that has the question's id.
     pub(super) fn read_with<T>(
         self,
         mut golds: Annotations<T>,
@@ -123,7 +122,7 @@ impl Lines<'_> {
     }
 }
 
-/// An image's name in its folder, where a file names the folder too.
+/// An image's name within its folder, where a file names the folder too.
 pub(super) fn image_name<'a>(name: &'a str, folders: &[&str]) -> &'a str {
     let inside = folders
         .iter()
@@ -131,7 +130,7 @@ pub(super) fn image_name<'a>(name: &'a str, folders: &[&str]) -> &'a str {
     inside.unwrap_or(name)
 }
 
-/// Kinds of one question as one family, such as `form+layout`.
+/// The kinds of one question joined into one family, such as `form+layout`.
 pub(super) fn family(kinds: &[String]) -> String {
     if kinds.is_empty() {
         "default".to_owned()
@@ -140,10 +139,10 @@ pub(super) fn family(kinds: &[String]) -> String {
     }
 }
 
-/// Stands between the kinds of a [`family`].
+/// Separator between the kinds of a [`family`].
 pub(crate) const KINDS: &str = "+";
 
-/// Letters of a choice's options: A to the last one.
+/// Whether the only answer is the letter of an option: A to that of the last one.
 pub(super) fn is_letter_of(answers: &[String], num_options: usize) -> bool {
     let mut letters = ('A'..='Z').take(num_options);
     matches!(answers, [only] if letters.any(|letter| only.chars().eq([letter])))

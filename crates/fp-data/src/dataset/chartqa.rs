@@ -1,8 +1,8 @@
 //! ChartQA: the authors' `test/test_human.json` and `test/test_augmented.json`, images in
-//! `test/png/`; `val/` likewise. They give questions no ids. Where `llava_chartqa_test.jsonl`
-//! (or `…_val.jsonl`) is there, prompts, ids and their order are its; a line's `category` is
-//! `human` or `augmented`, and its answer is that of the entry of that file with its image
-//! and the beginning of its text.
+//! `test/png/`; `val/` has the same layout. Their questions have no ids. Where
+//! `llava_chartqa_test.jsonl` (or `…_val.jsonl`) exists, prompts, ids and their order come from it.
+//! The `category` of a line is `human` or `augmented`; its answer is that of the entry of that file
+//! with the same image whose text the line begins with.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn questions(part: &str) -> String {
     format!("llava_chartqa_{part}.jsonl")
 }
 
-/// Names of the file of a split's questions that people wrote, or the others.
+/// Possible names of the file with a split's human-written or machine-written questions.
 fn names(part: &str, split: &str) -> [String; 3] {
     let name = format!("{part}_{split}.json");
     [
@@ -68,15 +68,15 @@ struct Entry {
     label: String,
 }
 
-/// Entries of both files by split and image; each is handed out once.
+/// Entries of both files by split and image; each can be taken once.
 #[derive(Default)]
 struct Golds {
     by_image: HashMap<(&'static str, String), Vec<Option<Entry>>>,
 }
 
 impl Golds {
-    /// The label of the question: of the entries on its image whose text it begins with,
-    /// the one with the longest.
+    /// The label of the question: of the entries on its image that its text begins with, that of
+    /// the longest.
     fn take(&mut self, question: &Question) -> Result<(&'static str, String), LineFault> {
         let missing = |message: String| (ProblemKind::MissingAnswer, message);
         let category = question.category.as_deref().unwrap_or_default();
@@ -92,7 +92,7 @@ impl Golds {
             Some(entry) if question.text.starts_with(&entry.query) => Some(entry.query.len()),
             _ => None,
         };
-        // The first of equal ones: those asked twice are answered in their order.
+        // The first of equal ones, so that repeated questions are answered in their order.
         let longest = entries
             .iter()
             .enumerate()
@@ -178,8 +178,8 @@ fn sample(split: &str, label: String) -> Sample {
     }
 }
 
-/// Questions of the authors' files, those of people first; the number of an entry is
-/// counted over both.
+/// Questions of the authors' files, the human-written ones first; entries are numbered over both
+/// files.
 fn read_entries(
     folder: &Path,
     part: &str,
@@ -215,8 +215,8 @@ fn read_entries(
     ))
 }
 
-/// Writes the split `test`. Questions of another family than ChartQA's two are written as
-/// those of people.
+/// Writes the split `test`. Questions of any family other than ChartQA's two are written as
+/// human-written ones.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let part = "test";
     let [folder, ..] = images(part);

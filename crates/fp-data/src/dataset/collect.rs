@@ -1,5 +1,5 @@
-//! What every loader does with a question: is its image there, is its id new, can its
-//! answers be scored?
+//! Checks that every loader applies to a question: its image exists, its id is new, its answers can
+//! be scored.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
@@ -10,29 +10,29 @@ use super::{ProblemKind, Problems};
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 
-/// Samples as they are read, and the problems of those that can't be used.
+/// The samples read so far, and the problems of those that can't be used.
 #[derive(Debug)]
 pub(super) struct Collector {
-    /// How answers are scored; none where nobody gave them.
+    /// How answers are scored; `None` where there are no reference answers.
     rule: Option<AnswerRule>,
     ids: HashSet<String>,
-    /// Where each name of an image leads; most are named several times.
+    /// Path of each image name; most images are named several times.
     images: HashMap<String, Option<PathBuf>>,
-    /// Images that were looked for and are not there, and what is said of each.
+    /// Images that were not found, each with its message.
     absent: HashMap<ImageRef, String>,
     pub(super) problems: Problems,
     pub(super) samples: Vec<Sample>,
     /// Questions that are asked without an image.
     pub(super) text_only: Vec<Sample>,
-    /// Questions with which nothing is wrong but that their image isn't there, and how many
-    /// samples come before each.
+    /// Questions whose only problem is that their image is missing, each with the number of samples
+    /// before it.
     pub(super) without_file: Vec<(usize, Sample)>,
     /// Number of the line or row that each sample came from.
     pub(super) numbers: Vec<usize>,
 }
 
 impl Collector {
-    /// For questions that `unit` names, such as `line`.
+    /// Creates a collector of questions whose source is called `unit`, such as `line`.
     pub(super) fn new(unit: &'static str, rule: Option<AnswerRule>) -> Self {
         Collector {
             rule,
@@ -47,14 +47,13 @@ impl Collector {
         }
     }
 
-    /// Notes what is wrong with a question.
+    /// Records a problem of a question.
     pub(super) fn fault(&mut self, number: usize, (kind, message): LineFault) {
         self.problems.add(number, kind, message);
     }
 
-    /// An image by its name in one of several folders, looked for, not opened. One that is
-    /// in none of them is where it would be in the first; its questions are set apart when
-    /// they are pushed.
+    /// Looks for an image by its name in several folders, without opening it. A missing image gets
+    /// its path in the first folder; its questions are set apart when they are pushed.
     pub(super) fn image(&mut self, folders: &[PathBuf], name: &str) -> Result<ImageRef, LineFault> {
         if !is_inside(name) {
             return Err((
@@ -77,7 +76,7 @@ impl Collector {
         Ok(image)
     }
 
-    /// Notes that an image isn't there.
+    /// Records that an image is missing.
     pub(super) fn note_absent(&mut self, image: &ImageRef, message: String) {
         self.absent.entry(image.clone()).or_insert(message);
     }
@@ -92,7 +91,7 @@ impl Collector {
         }
     }
 
-    /// Takes a question, unless something is wrong with it; all that is wrong is noted.
+    /// Adds a question, unless something is wrong with it; all problems are recorded.
     pub(super) fn push(&mut self, number: usize, sample: Sample) {
         if self.note_faults(number, &sample) {
             return;
@@ -108,8 +107,8 @@ impl Collector {
         }
     }
 
-    /// Notes everything that is wrong with a question, and whether anything is beside an
-    /// image that isn't there.
+    /// Records everything that is wrong with a question; returns whether anything is, apart from a
+    /// missing image.
     pub(super) fn note_faults(&mut self, number: usize, sample: &Sample) -> bool {
         let mut faults = self.faults_of(sample);
         faults.extend(self.refuse_known(&sample.id).err());
@@ -122,7 +121,7 @@ impl Collector {
         has_faults
     }
 
-    /// Takes what a loader made of a question.
+    /// Adds a question as a loader made it, or records its problem.
     pub(super) fn take(&mut self, number: usize, sample: Result<Sample, LineFault>) {
         match sample {
             Ok(sample) => self.push(number, sample),
@@ -172,8 +171,7 @@ pub(super) fn is_inside(name: &str) -> bool {
     !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// What stands for the image of a text-only question: of each its own, so that none shares
-/// one with another.
+/// The image id of a text-only question, unique to it.
 pub(super) fn text_only_image_id(id: &str) -> String {
     format!("text-only:{id}")
 }
@@ -185,7 +183,7 @@ pub(crate) struct Occurrences {
 }
 
 impl Occurrences {
-    /// The next name of `id`.
+    /// The next unique name of `id`.
     pub(crate) fn next(&mut self, id: &str) -> String {
         let count = match self.counts.get_mut(id) {
             Some(count) => count,

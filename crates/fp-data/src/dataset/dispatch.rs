@@ -1,4 +1,4 @@
-//! From a benchmark's name to the file that reads and writes it.
+//! Maps a benchmark's name to the module that reads and writes it.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::metric::YesNo;
 use crate::sample::Sample;
 
 impl Benchmark {
-    /// What results are called: the benchmark and what sets its splits apart.
+    /// Name in results: the benchmark, and what distinguishes its splits.
     pub(super) fn result_name(self, split: &str) -> String {
         let is = |word: &str| split.split(['-', '_']).any(|split| split == word);
         match self {
@@ -28,7 +28,7 @@ impl Benchmark {
         }
     }
 
-    /// Parts of it that a folder has in LLaVA's layout, or the plain form.
+    /// Splits that a folder holds in LLaVA's layout or the plain form.
     pub(super) fn splits(self, folder: &Path) -> Vec<String> {
         match self {
             Benchmark::Plain => plain::splits(folder),
@@ -78,7 +78,7 @@ impl Benchmark {
         }
     }
 
-    /// Writes samples that all fit.
+    /// Writes samples, all of which fit the layout.
     pub(super) fn write(self, dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
         match self {
             Benchmark::Plain => plain::export(dataset, out),
@@ -103,7 +103,7 @@ impl Benchmark {
         }
     }
 
-    /// Who scores the splits whose answers nobody else knows.
+    /// Who scores the splits whose reference answers are not published.
     #[cfg(feature = "parquet")]
     pub(super) const fn judge(self) -> &'static str {
         match self {

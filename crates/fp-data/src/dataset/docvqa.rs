@@ -1,8 +1,8 @@
 //! DocVQA: the files of the Robust Reading Competition (rrc.cvc.uab.es, challenge 17),
 //! `val_v1.0_withQT.json` and `test_v1.0.json`, in the folder itself, in `qas/` or in
-//! `spdocvqa_qas/`; images in `documents/` or `spdocvqa_images/`. The right answers to the
-//! test split are known to the server alone. Where `llava_docvqa_val.jsonl` or
-//! `llava_docvqa_test.jsonl` is there, prompts and their order are its.
+//! `spdocvqa_qas/`; images in `documents/` or `spdocvqa_images/`. The reference answers of the test
+//! split are known only to the server. Where `llava_docvqa_val.jsonl` or `llava_docvqa_test.jsonl`
+//! exists, prompts and their order come from it.
 //!
 //! InfographicVQA has the same form under other names.
 
@@ -25,10 +25,10 @@ use crate::sample::Sample;
 /// Who scores test splits.
 pub(super) const JUDGE: &str = "the server of the Robust Reading Competition";
 
-/// Name of what is asked about, in the keys of InfographicVQA's samples.
+/// Key of the operation that a question asks for, in InfographicVQA's samples.
 pub(crate) const OPERATION: &str = "operation";
 
-/// Names of a benchmark's files and folders. The first of several is the one to write.
+/// Names of a benchmark's files and folders. The first of several names is used for writing.
 pub(super) struct Layout {
     pub(super) benchmark: Benchmark,
     pub(super) val: &'static [&'static str],
@@ -72,7 +72,7 @@ pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), Datase
     LAYOUT.export(dataset, out)
 }
 
-/// A question of the official files, of either benchmark.
+/// A question in the official files of either benchmark.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(rename = "questionId")]
@@ -91,7 +91,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it says of a question, without the question and its image.
+    /// The sample, without its question and image.
     fn sample(self, layout: &Layout) -> Sample {
         let kinds = self.question_types.or(self.answer_type);
         let operations = self.operation.unwrap_or_default();
@@ -169,7 +169,7 @@ impl Layout {
         self.read_entries(folder, split, path)
     }
 
-    /// Questions of an official file, asked as lmms-eval asks them.
+    /// Questions of an official file, with the prompts that lmms-eval uses.
     fn read_entries(
         &self,
         folder: &Path,

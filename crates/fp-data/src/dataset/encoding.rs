@@ -1,4 +1,4 @@
-//! How files of text are encoded: in UTF-8, with or without a mark at their start.
+//! Encoding of text files: UTF-8, with or without a byte order mark.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,13 +8,13 @@ use fp_scoring::{open_file, read_file};
 
 use super::DatasetError;
 
-/// What some programs put before UTF-8.
+/// Byte order mark that some programs write before UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Opens a file of text behind its mark. Second, the bytes of the mark.
+/// Opens a text file behind its byte order mark. Also returns the mark's number of bytes.
 ///
 /// # Errors
-/// A file that can't be read, or that begins as UTF-16 does.
+/// A file that can't be read, or that begins with the mark of UTF-16.
 pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), DatasetError> {
     let io_error = |source| DatasetError::Io {
         path: path.to_owned(),
@@ -33,12 +33,12 @@ pub(super) fn open_text(path: &Path) -> Result<(BufReader<File>, usize), Dataset
     Ok((file, num_mark))
 }
 
-/// Reads a whole file of text.
+/// Reads a whole text file.
 ///
 /// # Errors
-/// A file that can't be read, and bytes that aren't UTF-8.
+/// A file that can't be read, or bytes that aren't UTF-8.
 pub fn read_text(path: &Path) -> Result<String, DatasetError> {
-    // Before anything is held of it, whether all of it can be.
+    // Checks that the whole file fits into memory before reading any of it.
     let mut bytes = read_file(path).map_err(|source| DatasetError::Io {
         path: path.to_owned(),
         source,

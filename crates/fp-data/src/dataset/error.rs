@@ -1,4 +1,4 @@
-//! What can be wrong with a dataset.
+//! Errors and problems of datasets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,13 @@ pub enum DatasetError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// An error that several readings of a dataset share.
     #[error(transparent)]
     Shared(Arc<DatasetError>),
-    /// A folder in no known form.
+    /// A folder in no known form of dataset.
     #[error(
         "{} is not a known dataset: it has no {}, no question file of {}, and no Parquet file with the columns of one of them",
         folder.display(), super::benchmark::DESCRIPTION_FILE, super::Benchmark::titles()
@@ -31,14 +31,14 @@ pub enum DatasetError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder with a file of a benchmark that it isn't read from.
+    /// A folder with a file of a benchmark that the benchmark isn't read from.
     #[error("{} {what}; {benchmark} needs {needed}", path.display())]
     NearMiss {
         /// The file.
         path: PathBuf,
         /// What it is.
         what: &'static str,
-        /// The benchmark, as papers write it.
+        /// Title of the benchmark, as papers write it.
         benchmark: &'static str,
         /// Files that it is read from.
         needed: &'static str,
@@ -52,10 +52,10 @@ pub enum DatasetError {
     Ambiguous {
         /// The folder.
         folder: PathBuf,
-        /// How each is named.
+        /// Selector of each dataset.
         selectors: Vec<String>,
     },
-    /// A split of a folder that it doesn't have.
+    /// A split that the folder doesn't have.
     #[error(
         "{} has no split `{name}`{}; it has {}",
         folder.display(),
@@ -67,10 +67,10 @@ pub enum DatasetError {
         folder: PathBuf,
         /// The name given.
         name: String,
-        /// Parts that it has.
+        /// Splits that it has.
         known: Vec<String>,
     },
-    /// A file that a dataset can't do without.
+    /// A missing file that the dataset needs.
     #[error("{} has no {what}; expected one of: {}", folder.display(), names.join(", "))]
     Missing {
         /// The folder.
@@ -80,7 +80,7 @@ pub enum DatasetError {
         /// Names that were looked for.
         names: Vec<String>,
     },
-    /// A file that doesn't hold what it has to.
+    /// A file with the wrong content.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The file.
@@ -88,14 +88,14 @@ pub enum DatasetError {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// A file that its reader gives up on.
+    /// A file that a parser rejects.
     #[error("{}: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What it is not, or which part of it is meant.
+        /// What the file is not, or which part of it is meant.
         reason: String,
-        /// What the reader says.
+        /// The parser's error.
         source: Cause,
     },
     /// An image outside of its dataset's folder.
@@ -104,9 +104,9 @@ pub enum DatasetError {
         path.display(), found.display()
     )]
     LeadsOut {
-        /// As the dataset names it.
+        /// Path as the dataset names it.
         path: PathBuf,
-        /// Where it leads.
+        /// Target of the link.
         found: PathBuf,
     },
     /// A column that is missing, or of another type.
@@ -116,12 +116,12 @@ pub enum DatasetError {
         path: PathBuf,
         /// The column.
         column: String,
-        /// What it has to be.
+        /// Expected type.
         expected: String,
-        /// What it is.
+        /// Type that was found.
         found: String,
     },
-    /// Nothing to score by.
+    /// A dataset without reference answers.
     #[error(
         "{name} ({split}) has no reference answers; predictions are scored by {judge}: `finepruner rescore --upload` writes the file"
     )]
@@ -138,7 +138,7 @@ pub enum DatasetError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A folder that would have to be overwritten.
@@ -152,14 +152,14 @@ pub enum DatasetError {
     NothingFits {
         /// The dataset.
         name: String,
-        /// Its samples.
+        /// Number of its samples.
         count: usize,
         /// The layout.
         layout: &'static str,
         /// What the layout asks for.
         reason: &'static str,
     },
-    /// Content that isn't what its own hash says.
+    /// Content whose hash differs from the one stated.
     #[error("{} has SHA-256 {found}, its description says {expected}", path.display())]
     Hash {
         /// The file.
@@ -177,7 +177,7 @@ pub enum DatasetError {
         /// What is wrong with which lines.
         problems: Problems,
     },
-    /// Nothing to ask.
+    /// A file without a question.
     #[error("{}: no question in it", path.display())]
     Empty {
         /// The file.
@@ -190,28 +190,28 @@ pub enum DatasetError {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// Not in the encoding of the rest.
+    /// Not in the encoding of the other lines.
     Encoding,
-    /// Not the JSON object or the row that it has to be.
+    /// Not the JSON object or row that is expected.
     Malformed,
     /// A value of another type than the key or column has.
     WrongType,
-    /// An id that an earlier line has.
+    /// An id that an earlier line has already.
     DuplicateId,
-    /// An image that isn't there.
+    /// An image that doesn't exist.
     MissingImage,
     /// A question that the annotations have no answer to.
     MissingAnswer,
     /// An invalid value.
     InvalidValue,
-    /// A box that lies outside its image, or reaches beyond it.
+    /// A box that lies outside its image or extends beyond it.
     BoxOutside,
-    /// A size that isn't the image's.
+    /// A stated size that differs from the image's.
     ImageSize,
 }
 
 impl ProblemKind {
-    /// Of what a parser of JSON says.
+    /// The kind for an error of the JSON parser.
     pub(crate) fn of_json(error: &serde_json::Error) -> ProblemKind {
         if error.to_string().starts_with("invalid type") {
             ProblemKind::WrongType
@@ -220,7 +220,7 @@ impl ProblemKind {
         }
     }
 
-    /// In words, for a count before it.
+    /// Description that follows a count.
     pub const fn name(self) -> &'static str {
         match self {
             ProblemKind::Encoding => "in another encoding",
@@ -239,7 +239,7 @@ impl ProblemKind {
 /// One line that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LineProblem {
-    /// Counted from 1.
+    /// Number of the line, from 1.
     pub line: usize,
     /// What kind of problem.
     pub kind: ProblemKind,
@@ -247,7 +247,7 @@ pub struct LineProblem {
     pub message: String,
 }
 
-/// Every line that can't be used, counted by kind; the first ones in full.
+/// Lines that can't be used, counted by kind; the first ones in full.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problems {
     unit: &'static str,
@@ -265,7 +265,7 @@ impl Default for Problems {
 }
 
 impl Problems {
-    /// None yet, of things that are called `unit`, such as `line`.
+    /// No problems yet, of lines that are called `unit`, such as `line`.
     pub(crate) fn of(unit: &'static str) -> Self {
         Problems {
             unit,
@@ -276,14 +276,14 @@ impl Problems {
         }
     }
 
-    /// How many problems are kept in full.
+    /// Number of problems that are kept in full.
     pub const MOST_KEPT: usize = 100_000;
-    /// How many problems a message names.
+    /// Number of problems that a message names.
     const MOST_SHOWN: usize = 10;
 
     pub(crate) fn add(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
         *self.counts.entry(kind).or_default() += 1;
-        // Lines come in order, with one problem or several.
+        // Lines come in order; each may have several problems.
         if line != self.last_line {
             self.num_lines += 1;
             self.last_line = line;
@@ -313,13 +313,13 @@ impl Problems {
         self.num_lines = self.num_lines.max(other.num_lines);
     }
 
-    /// All but those of one kind.
+    /// All problems but those of one kind.
     pub(crate) fn without(&self, kind: ProblemKind) -> Problems {
         let mut others = Problems::of(self.unit);
         for problem in self.first.iter().filter(|problem| problem.kind != kind) {
             others.add(problem.line, problem.kind, problem.message.as_str());
         }
-        // Those that were counted only, each taken for a line of its own.
+        // Problems that were only counted; each is taken to be on a line of its own.
         for (&kind, &count) in self.counts.iter().filter(|(other, _)| **other != kind) {
             let kept = others.counts.get(&kind).copied().unwrap_or_default();
             if count > kept {
@@ -335,17 +335,17 @@ impl Problems {
         self.counts.is_empty()
     }
 
-    /// Problems; a line may have several.
+    /// Number of problems; a line may have several.
     pub fn len(&self) -> usize {
         self.counts.values().sum()
     }
 
-    /// Lines with a problem.
+    /// Number of lines with a problem.
     pub fn num_lines(&self) -> usize {
         self.num_lines
     }
 
-    /// What lines are called here: `line`, `row` or `entry`.
+    /// What a line is called: `line`, `row` or `entry`.
     pub fn unit(&self) -> &'static str {
         self.unit
     }
@@ -359,12 +359,12 @@ impl Problems {
         }
     }
 
-    /// Problems of each kind.
+    /// Number of problems of each kind.
     pub fn counts(&self) -> &BTreeMap<ProblemKind, usize> {
         &self.counts
     }
 
-    /// The first [`Problems::MOST_KEPT`], in the order of the file.
+    /// The first [`Problems::MOST_KEPT`] problems, in the order of the file.
     pub fn first(&self) -> &[LineProblem] {
         &self.first
     }

@@ -1,5 +1,4 @@
-//! Where a sample's image lies: a file of its own, or a place inside another file; or that
-//! it has none.
+//! Location of a sample's image: a file of its own, a position inside another file, or none.
 
 use std::fmt;
 use std::io::{self, Seek, SeekFrom};
@@ -13,20 +12,20 @@ use fp_scoring::{open_file, read_file};
 
 use super::tsv::read_row;
 
-/// An image that is read when it is needed, and no earlier.
+/// An image that is only read when it is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ImageRef {
-    /// Nowhere: a question that is asked without an image.
+    /// No image: a text-only question.
     #[default]
     None,
     /// A file.
     File(PathBuf),
-    /// A cell of a table with tabs, in Base64.
+    /// A cell of a tab-separated table, in Base64.
     Cell {
         /// The table.
         table: Arc<Path>,
-        /// Byte at which the row begins.
+        /// Byte offset of the row.
         row_start: u64,
         /// Column, counted from 0.
         column: usize,
@@ -36,7 +35,7 @@ pub enum ImageRef {
     Parquet {
         /// The file, opened.
         file: Arc<super::parquet::ImageColumn>,
-        /// Counted from 0.
+        /// Row, counted from 0.
         row: usize,
     },
 }
@@ -48,10 +47,10 @@ impl From<PathBuf> for ImageRef {
 }
 
 impl ImageRef {
-    /// The bytes of the image's file, still encoded.
+    /// Reads the image's encoded bytes.
     ///
     /// # Errors
-    /// The file can't be read, or holds no image at that place.
+    /// The file can't be read, or holds no image at that position.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         match self {
             ImageRef::None => Err(io::Error::other("the question has no image")),
@@ -66,7 +65,7 @@ impl ImageRef {
         }
     }
 
-    /// Width and height in pixels, from the head of its bytes.
+    /// Width and height in pixels, from the image's header.
     ///
     /// # Errors
     /// As [`ImageRef::read`], or bytes that are no image.
@@ -79,7 +78,7 @@ impl ImageRef {
         Ok([width as usize, height as usize])
     }
 
-    /// The file that holds it, itself or among others; an empty path for no image.
+    /// The file that holds the image, alone or with others; an empty path for no image.
     pub fn container(&self) -> &Path {
         match self {
             ImageRef::None => Path::new(""),
@@ -90,7 +89,7 @@ impl ImageRef {
         }
     }
 
-    /// Its path where it is a file of its own.
+    /// Its path, if it is a file of its own.
     pub fn as_file(&self) -> Option<&Path> {
         match self {
             ImageRef::File(path) => Some(path),
@@ -98,8 +97,8 @@ impl ImageRef {
         }
     }
 
-    /// Its name relative to `folder`: a path, or a path and a place such as
-    /// `table.tsv#byte=7`; nothing for no image.
+    /// Its name relative to `folder`: a path, or a path and a position such as `table.tsv#byte=7`;
+    /// empty for no image.
     pub fn name(&self, folder: &Path) -> String {
         let container = self.container();
         let path = container.strip_prefix(folder).unwrap_or(container);
@@ -130,7 +129,7 @@ fn read_cell(table: &Path, row_start: u64, column: usize) -> io::Result<Vec<u8>>
     STANDARD.decode(cell.trim_ascii()).map_err(io::Error::other)
 }
 
-/// The usual ending of a file with these bytes; `bin` for none that is known.
+/// The usual file extension for these bytes; `bin` for an unknown format.
 pub(super) fn extension(bytes: &[u8]) -> &'static str {
     match image::guess_format(bytes) {
         Ok(image::ImageFormat::Jpeg) => "jpg",

@@ -1,5 +1,5 @@
-//! Large JSON files, one entry at a time: `[…]`, `{"key": …}`, or either of them
-//! under one key of an object.
+//! Reads large JSON files entry by entry: `[…]`, `{"key": …}`, or either of them under one key of
+//! an object.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,12 +10,12 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAcc
 use super::encoding::open_text;
 use super::{DatasetError, ProblemKind, Problems};
 
-/// Hands every entry of a file on. `[…]` and, with `key`, `{"key": […]}` give entries
+/// Calls `take` for every entry of a file. `[…]` and, with `key`, `{"key": […]}` give entries
 /// without a name; `{"name": …}` gives each with its own.
 ///
 /// # Errors
-/// A file that can't be read, isn't JSON of that shape or lacks `key`; entries of
-/// another type, each by its number from 1.
+/// A file that can't be read, isn't JSON of that shape or lacks `key`; entries of another type,
+/// each by its number from 1.
 pub(super) fn for_each_entry<T: DeserializeOwned>(
     path: &Path,
     key: Option<&str>,
@@ -24,8 +24,8 @@ pub(super) fn for_each_entry<T: DeserializeOwned>(
     let Err(error) = parse(path, key, take)? else {
         return Ok(());
     };
-    // Reading typed entries ends at the first wrong one. Which others are wrong is
-    // found out only now, since values of any type take several times as long.
+    // Typed parsing ends at the first wrong entry. The other wrong ones are only searched for now,
+    // since untyped parsing takes several times as long.
     if error.is_data() {
         let mut problems = Problems::of("entry");
         let mut number = 0;
@@ -58,7 +58,7 @@ pub(super) fn for_each_entry<T: DeserializeOwned>(
     })
 }
 
-/// What the parser says, unless the file can't even be opened.
+/// The parser's result, or an error if the file can't be opened.
 fn parse<T: DeserializeOwned>(
     path: &Path,
     key: Option<&str>,

@@ -1,19 +1,19 @@
-//! How much a file may decompress to.
+//! Limits on the decompressed size of files.
 
 use std::path::PathBuf;
 
 use super::DatasetError;
 
-/// Names the limit, in MiB.
+/// Environment variable that sets the limit, in MiB.
 pub const LIMIT_VARIABLE: &str = "FINEPRUNER_MAX_DECODED_MIB";
-/// A gibibyte: no benchmark's file has as much text, and no page as many pictures.
+/// One GiB: no benchmark's file has as much text, and no page as many image bytes.
 const USUAL_MIB: u64 = 1024;
 
-/// Bytes that a page of a Parquet file, the cells read of one such file, or a workbook may
+/// Most bytes that a page of a Parquet file, the cells read of one such file, or a workbook may
 /// decompress to.
 ///
 /// # Errors
-/// The variable holds no number of MiB.
+/// The variable holds no valid number of MiB.
 pub(super) fn decoded_limit() -> Result<u64, DatasetError> {
     let named = std::env::var_os(LIMIT_VARIABLE).filter(|value| !value.is_empty());
     let Some(named) = named else {
@@ -29,7 +29,7 @@ pub(super) fn decoded_limit() -> Result<u64, DatasetError> {
     }
 }
 
-/// Says that something is too much, and how to allow it.
+/// Message that something exceeds the limit, and how to raise it.
 pub(super) fn too_much(what: &str, limit: u64) -> String {
     format!(
         "{what} to more than {} MiB; if the file is trusted, raise the limit with {LIMIT_VARIABLE}",

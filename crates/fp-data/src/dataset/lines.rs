@@ -1,5 +1,5 @@
-//! Files of lines, read one at a time: UTF-8, with or without a mark at the start,
-//! lines ending in LF or CR LF.
+//! Reads text files line by line: UTF-8, with or without a byte order mark, lines ending in LF or
+//! CR LF.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::encoding::{not_utf_8, refuse_utf_16};
 use super::{DatasetError, ProblemKind};
 use crate::hash::hex;
 
-/// What is wrong with a line that can't be taken as text.
+/// The problem of a line that can't be used.
 pub(crate) type LineFault = (ProblemKind, String);
 
-/// Hands every line on that isn't blank, counted from 1 with those that are; the last
-/// line's end may be missing. Gives the SHA-256 of the file.
+/// Calls `take` for every non-blank line with its number, counted from 1 over all lines; the last
+/// line needs no line ending. Returns the SHA-256 of the file in hexadecimal.
 ///
 /// # Errors
-/// A file that can't be read, or that begins as UTF-16 does.
+/// A file that can't be read, or that begins with the mark of UTF-16.
 pub(crate) fn for_each_line(
     path: &Path,
     mut take: impl FnMut(usize, Result<&str, LineFault>),
@@ -44,7 +44,7 @@ pub(crate) fn for_each_line(
             refuse_utf_16(path, line)?;
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
-        // Editors and scripts leave blank lines; nothing is meant by them.
+        // Blank lines, which editors and scripts leave, have no meaning.
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -61,10 +61,10 @@ fn text(line: &[u8]) -> Result<&str, LineFault> {
     })
 }
 
-/// Parses a line as JSON; the fault says at which column it goes wrong.
+/// Parses a line as JSON; the fault names the column of the error.
 pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> Result<T, LineFault> {
     serde_json::from_str(line).map_err(|error| {
-        // The line is known better than by a parser that saw only it.
+        // The parser counts lines within this line only; the caller knows the real number.
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
         let kind = ProblemKind::of_json(&error);

@@ -1,8 +1,8 @@
-//! Images that lie elsewhere than in their dataset's folder.
+//! Images outside of their dataset's folder.
 //!
-//! A dataset that comes from somebody else may hold a link to any file of the reader, and
-//! `data convert` would copy that file into what is passed on. A name can't lead out of the
-//! folder; a link may where the reader says so.
+//! A foreign dataset may contain a link to any of the user's files, and `data convert` would copy
+//! that file into a folder that is passed on. Names can't lead out of the folder; links may, if the
+//! user allows it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use super::{DatasetError, Reading};
 
 static IS_FOLLOWED: AtomicBool = AtomicBool::new(false);
 
-/// Lets links in datasets lead out of their folders, in all of this process: who started
-/// it vouches for its datasets, wherever they are opened.
+/// Allows links to lead out of datasets' folders, for the whole process: the user vouches for all
+/// datasets that it opens.
 pub fn follow_links() {
     IS_FOLLOWED.store(true, Ordering::Relaxed);
 }
 
-/// The first image that a link leads to outside of the dataset's folder, unless links are
-/// followed.
+/// An error for the first image that is outside of the dataset's folder through a link, unless
+/// links are followed.
 pub(super) fn leading_out(reading: &Reading) -> Option<DatasetError> {
     if IS_FOLLOWED.load(Ordering::Relaxed) {
         return None;
@@ -29,7 +29,7 @@ pub(super) fn leading_out(reading: &Reading) -> Option<DatasetError> {
 
 fn find(reading: &Reading) -> Option<DatasetError> {
     let folder = reading.dataset.folder.canonicalize().ok()?;
-    // Most folders hold many images: only the last part is looked at for each.
+    // Most folders hold many images: only the last path component is checked for each.
     let mut folders: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
     let mut last: Option<&Path> = None;
     for sample in &reading.dataset.samples {
@@ -83,7 +83,7 @@ mod tests {
         let secret = elsewhere.path().join("a.png");
         fs::write(&secret, b"secret").unwrap();
 
-        // A file of its own, and a link inside the folder.
+        // A plain file, and a link inside the folder.
         let set = tempfile::tempdir().unwrap();
         data_set(set.path());
         fs::create_dir(set.path().join("images")).unwrap();
@@ -91,7 +91,7 @@ mod tests {
         symlink("b.png", set.path().join("images/a.png")).unwrap();
         assert_eq!(told(set.path()), None);
 
-        // A link to a file, by its whole path and by `..`; a link of a link; a folder.
+        // A link to a file, by absolute path and by `..`; a link to a link; a folder.
         let image = set.path().join("images/a.png");
         fs::remove_file(&image).unwrap();
         symlink(&secret, &image).unwrap();

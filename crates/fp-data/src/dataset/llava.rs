@@ -1,8 +1,8 @@
-//! What the layouts of LLaVA's evaluation share: question files with an object a line
-//! (`question_id`, `image`, `text`, `category`), and files beside them.
+//! Common parts of the layouts of LLaVA's evaluation: question files with one JSON object per line
+//! (`question_id`, `image`, `text`, `category`), and the files beside them.
 //!
-//! A line may also have `bbox`, one box or several as `[x, y, width, height]` in
-//! pixels, as COCO and RefCOCO write them.
+//! A line may also have `bbox`, one box or several as `[x, y, width, height]` in pixels, as COCO
+//! and RefCOCO write them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,9 @@ use crate::sample::Sample;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Id {
-    /// Digits.
+    /// A whole number.
     Number(u64),
-    /// Anything.
+    /// Any text.
     Text(String),
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Boxes {
 }
 
 impl Boxes {
-    /// As corners `[x0, y0, x1, y1]`.
+    /// The boxes as corners `[x0, y0, x1, y1]`.
     pub(super) fn corners(&self) -> Vec<[f64; 4]> {
         let boxes = match self {
             Boxes::One(area) => std::slice::from_ref(area),
@@ -64,7 +64,7 @@ pub(super) struct Question {
     pub(super) category: Option<String>,
     #[serde(default)]
     pub(super) bbox: Option<Boxes>,
-    /// Texts of a choice's options, where they can't be read out of the text.
+    /// Texts of a choice's options, where they can't be parsed from the question's text.
     #[serde(default)]
     pub(super) options: Option<Vec<String>>,
 }
@@ -74,7 +74,7 @@ impl Question {
         self.bbox.as_ref().map(Boxes::corners).unwrap_or_default()
     }
 
-    /// What the line says by itself, on an image that was found.
+    /// The sample that the line alone gives, on an image that was found.
     pub(super) fn into_sample(self, image: ImageRef) -> Sample {
         Sample {
             image,
@@ -87,7 +87,7 @@ impl Question {
     }
 }
 
-/// Hands every line of a question file on, counted from 1.
+/// Calls `take` for every line of a question file, counted from 1.
 pub(super) fn for_each_question(
     path: &Path,
     mut take: impl FnMut(usize, Result<Question, LineFault>),
@@ -98,7 +98,7 @@ pub(super) fn for_each_question(
     Ok(())
 }
 
-/// Reads a question file of a split whose answers `judge` alone knows.
+/// Reads a question file of a split whose reference answers only `judge` knows.
 pub(super) fn read_unanswered(
     benchmark: Benchmark,
     folder: &Path,
@@ -125,13 +125,13 @@ pub(super) fn read_unanswered(
     Ok(reading)
 }
 
-/// The first of several files that is there; names may lead into folders.
+/// The first of several files that exists; names may contain folders.
 pub(super) fn find(folder: &Path, names: &[&str]) -> Option<PathBuf> {
     let mut paths = names.iter().map(|name| folder.join(name));
     paths.find(|path| path.is_file())
 }
 
-/// As [`find`], for a file that can't be done without.
+/// As [`find`], for a file that is required.
 pub(super) fn need(
     folder: &Path,
     what: &'static str,
@@ -144,8 +144,7 @@ pub(super) fn need(
     })
 }
 
-/// Folders that images may lie in: those that are there, or else the usual one, which
-/// messages then name.
+/// Folders that may hold images: those that exist, or else the usual one, which messages then name.
 pub(super) fn image_folders(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
     let paths = names.iter().map(|name| folder.join(name));
     let found: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
@@ -155,7 +154,7 @@ pub(super) fn image_folders(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
     }
 }
 
-/// A file's name without its ending.
+/// A file's name without its extension.
 pub(crate) fn stem(name: &str) -> &str {
     let file = name.rsplit('/').next().unwrap_or(name);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)

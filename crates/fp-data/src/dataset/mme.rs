@@ -28,22 +28,22 @@ pub(super) fn splits(folder: &Path) -> Vec<String> {
     }
 }
 
-/// Official questions and their answers, by the file that they stand in.
+/// Official questions and their answers, by file.
 struct Release {
     folder: PathBuf,
     files: HashMap<PathBuf, Asked>,
 }
 
-/// What a file of the release asks.
+/// Questions of one file of the release.
 #[derive(Default)]
 struct Asked {
-    /// Question without its instruction, answer.
+    /// Pairs of question (without its instruction) and answer.
     entries: Vec<(String, String)>,
-    /// What is wrong with its first bad line.
+    /// Problem of its first bad line.
     fault: Option<String>,
-    /// Bad lines.
+    /// Number of bad lines.
     num_faults: usize,
-    /// Whether that was said of a question that isn't found.
+    /// Whether the problem was reported already, with a question that isn't found.
     is_told: bool,
 }
 
@@ -63,7 +63,7 @@ impl Asked {
     }
 }
 
-/// The question and the answer of a line of the release.
+/// Question and answer of a line of the release.
 fn entry(line: &str) -> Result<(String, String), LineFault> {
     let columns: Vec<&str> = line.split('\t').collect();
     let reason = match columns[..] {
@@ -77,8 +77,7 @@ fn entry(line: &str) -> Result<(String, String), LineFault> {
 }
 
 impl Release {
-    /// What is wrong with lines of the files that were read, unless it was said of a
-    /// question.
+    /// Problems of lines in the files that were read, unless they were reported with a question.
     fn faults(&self) -> Vec<DatasetError> {
         let mut files: Vec<_> = self.files.iter().collect();
         files.sort_by_key(|(path, _)| *path);
@@ -98,7 +97,7 @@ impl Release {
         faults.collect()
     }
 
-    /// The answer to a question about the image that `id` names.
+    /// The answer to a question on the image that `id` names.
     fn answer(&mut self, id: &str, prompt: &str) -> Result<String, LineFault> {
         let missing = |message| (ProblemKind::MissingAnswer, message);
         let task = id.split('/').next().unwrap_or_default();
@@ -158,7 +157,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
         });
     }
     let mut occurrences = Occurrences::default();
-    // The id is the image's and stands in two lines; with the text it stands in one.
+    // Both questions on an image have its id; id and text together are unique.
     let mut asked = HashSet::new();
     let mut collector = Collector::new("line", Benchmark::Mme.answer_rule());
     for_each_question(&path, |number, question| {
@@ -205,7 +204,7 @@ fn bad_id(id: &str) -> LineFault {
     (ProblemKind::InvalidValue, message)
 }
 
-/// Pairs of questions, one to affirm and one to deny, on one image in one task.
+/// Indices of paired questions: one to affirm and one to deny, on one image in one task.
 pub(super) fn pairs(dataset: &Dataset) -> Vec<usize> {
     let mut by_image: BTreeMap<(&str, &str), [Vec<usize>; 2]> = BTreeMap::new();
     for (index, sample) in dataset.samples.iter().enumerate() {
@@ -226,7 +225,7 @@ pub(super) fn pairs(dataset: &Dataset) -> Vec<usize> {
         let sides = by_image.entry(key).or_default();
         sides[side].push(index);
     }
-    // An image stands once in a task, with one question of each kind.
+    // An image occurs once per task, with one question of each kind.
     let pairs = by_image.into_values();
     let mut kept: Vec<[usize; 2]> = pairs
         .filter_map(|[yes, no]| Some([*yes.first()?, *no.first()?]))

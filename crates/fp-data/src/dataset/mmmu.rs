@@ -1,10 +1,10 @@
 //! MMMU, questions on one image: `llava_mmmu_val.jsonl` in LLaVA's form and the authors'
-//! `answer_dict_val.json`, images in `images/`. A line's ids are the authors', such as
-//! `validation_Art_Theory_1`, and its text lists options as lines `A. …`; where those have
-//! line breaks, a line has them under `options` too.
+//! `answer_dict_val.json`, images in `images/`. The ids are the authors', such as
+//! `validation_Art_Theory_1`. The text lists options as lines `A. …`; where options contain line
+//! breaks, the line also has them under `options`.
 //!
-//! A model here is given one image. Questions that need several, by `<image 2>` and so on in
-//! their text, are left out and counted: with its first image alone, a question is another.
+//! Models here are given one image. Questions that need several, by `<image 2>` and so on in their
+//! text, are left out and counted: with only its first image, a question is a different one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,13 +29,13 @@ const ANNOTATIONS: [&str; 3] = [
 const IMAGES: [&str; 1] = ["images"];
 const SPLIT: &str = "val";
 
-/// What the authors call a question with options.
+/// The authors' name for a question with options.
 pub(super) const CHOICE: &str = "multiple-choice";
 const OPEN: &str = "short-answer";
 
-/// Why a question isn't asked.
+/// Why a question is left out.
 pub(super) const SEVERAL_IMAGES: &str = "need several images";
-/// Why a row isn't asked.
+/// Why a row is left out.
 #[cfg(feature = "parquet")]
 pub(super) const OTHER_IMAGE: &str = "need another image than the first of their row";
 
@@ -43,7 +43,7 @@ pub(super) const OTHER_IMAGE: &str = "need another image than the first of their
 #[cfg(feature = "parquet")]
 pub(super) const JUDGE: &str = "MMMU's server on EvalAI";
 
-/// Name of the discipline in a sample's keys.
+/// Key of the discipline in a sample's keys.
 pub(crate) const DISCIPLINE: &str = "discipline";
 
 /// Splits that a folder has.
@@ -61,7 +61,7 @@ struct Entry {
     ground_truth: Texts,
 }
 
-/// One text, or several of which any will do.
+/// One text, or several alternatives.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Texts {
@@ -69,7 +69,7 @@ enum Texts {
     Several(Vec<String>),
 }
 
-/// What is known of a question beside its text: the subject is the id's, or else `category`.
+/// The sample without its text: the subject comes from the id, or else from `category`.
 pub(super) fn of_subject(
     id: &str,
     category: Option<&str>,
@@ -91,7 +91,7 @@ pub(super) fn of_subject(
     }
 }
 
-/// What the authors call a sample's kind of question.
+/// The authors' name for a sample's type of question.
 pub(super) fn question_type(sample: &Sample) -> &'static str {
     if sample.choices.is_empty() {
         OPEN
@@ -137,7 +137,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     })
 }
 
-/// Whether a sample is on one image, and an open question or a choice with one right option.
+/// Whether a sample has one image, and is an open question or a choice with one right option.
 pub(super) fn fits(sample: &Sample) -> bool {
     let answers = &sample.answers;
     let is_choice = super::beside::is_letter_of(answers, sample.choices.len());

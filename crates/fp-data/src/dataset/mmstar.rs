@@ -1,7 +1,7 @@
-//! MMStar (Chen et al., NeurIPS 2024). Its owners publish it as Parquet; as files it is
-//! `llava_mmstar.jsonl` in LLaVA's form, images in `images/`, and `mmstar.json`, a list with
-//! the owners' other columns: `index` (a question's id), `question`, `answer`, `category`
-//! (one of six core capabilities) and `l2_category`.
+//! MMStar (Chen et al., NeurIPS 2024). Its authors publish it as Parquet. As plain files it is
+//! `llava_mmstar.jsonl` in LLaVA's form, images in `images/`, and `mmstar.json`, a list with the
+//! authors' other columns: `index` (a question's id), `question`, `answer`, `category` (one of six
+//! core capabilities) and `l2_category`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,17 +21,17 @@ const ANNOTATIONS: &str = "mmstar.json";
 const IMAGES: [&str; 1] = ["images"];
 const SPLIT: &str = "val";
 
-/// Name of the finer category in a sample's keys.
+/// Key of the finer category in a sample's keys.
 pub(crate) const FINE: &str = "l2_category";
 
-/// What ends the prompt, without a dot, as lmms-eval has it.
+/// The end of the prompt, without a full stop, as in lmms-eval.
 pub(super) const INSTRUCTION: &str =
     "Answer with the option's letter from the given choices directly";
-/// What lmms-eval takes out of questions.
+/// Text that lmms-eval removes from questions.
 #[cfg(any(feature = "parquet", test))]
 const YES_OR_NO: &str = " Please answer yes or no.";
 
-/// The user's message, of a question that lists its options itself: lmms-eval's for LLaVA
+/// The prompt of a question that lists its own options, as lmms-eval builds it for LLaVA
 /// (`tasks/mmstar`).
 #[cfg(any(feature = "parquet", test))]
 pub(super) fn question_text(question: &str) -> String {
@@ -39,15 +39,15 @@ pub(super) fn question_text(question: &str) -> String {
     format!("{question}\n{INSTRUCTION}")
 }
 
-/// A question without the instruction behind it.
+/// A question without the instruction at its end.
 pub(super) fn bare(question: &str) -> &str {
     let bare = question.strip_suffix(INSTRUCTION);
     bare.and_then(|text| text.strip_suffix('\n'))
         .unwrap_or(question)
 }
 
-/// Options that a question lists, as the owners write them, `Options: A: red, B: blue`, or as
-/// lines `A. red`; none where it lists them in another way.
+/// Options that a question lists in the authors' form, `Options: A: red, B: blue`, or as lines
+/// `A. red`; empty where they are in another form.
 pub(super) fn choices(question: &str) -> Vec<String> {
     let lines = choices_of(question);
     if !lines.is_empty() {
@@ -94,7 +94,7 @@ struct Entry {
     l2_category: Option<String>,
 }
 
-/// What is known of a question beside its text.
+/// The sample without its text.
 pub(super) fn of_category(answer: &str, category: Option<&str>, fine: Option<&str>) -> Sample {
     let mut keys = BTreeMap::new();
     if let Some(fine) = fine.filter(|fine| !fine.is_empty()) {

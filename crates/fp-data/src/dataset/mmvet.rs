@@ -1,5 +1,5 @@
-//! MM-Vet: `llava-mm-vet.jsonl`, images in `images/`, and `mm-vet.json` for what each
-//! question asks of a model. A judge scores the answers; nothing does here.
+//! MM-Vet: `llava-mm-vet.jsonl`, images in `images/`, and `mm-vet.json` with the capabilities that
+//! each question needs. An external judge scores the answers.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Datasets: where samples come from.
+//! Datasets: the sources of samples.
 //!
-//! A dataset is named by its folder, or by `FOLDER:SPLIT` where the folder holds several:
-//! [`find`] lists them, [`open`] reads one.
+//! A dataset is named by its folder, or by `FOLDER:SPLIT` where the folder holds several: [`find`]
+//! lists them, [`open`] reads one.
 
 mod ai2d;
 mod annotations;
@@ -68,41 +68,39 @@ use std::sync::Arc;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 
-/// A dataset, read: what it says of itself, and its samples in order.
+/// A dataset that was read: its description, and its samples in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// What it is called.
+    /// Name of the dataset.
     pub name: String,
-    /// Which split of it this is.
+    /// Name of the split.
     pub split: String,
-    /// What it is.
+    /// The benchmark.
     pub benchmark: Benchmark,
     /// How answers are scored.
     pub answer_rule: AnswerRule,
-    /// Who scores answers where the dataset can't say what is right.
+    /// Who scores the answers, where the dataset has no reference answers.
     pub judge: Option<String>,
-    /// Kinds of question that it holds; empty where it doesn't say.
+    /// Kinds of question in it; empty if the dataset doesn't say.
     pub families: Vec<String>,
-    /// Under what terms it may be used.
+    /// Terms of use.
     pub license: Option<String>,
-    /// Where it comes from.
+    /// Source of the dataset.
     pub source: Option<String>,
-    /// The folder it lies in.
+    /// Folder of the dataset.
     pub folder: PathBuf,
-    /// Files that its content is defined by, beside the images. The first one holds the
-    /// questions.
+    /// Files that define its content, besides the images. The first one holds the questions.
     pub files: Vec<PathBuf>,
-    /// What a reader of results should know, such as what was left out.
+    /// Notes for readers of results, such as what was left out.
     pub notes: Vec<String>,
-    /// The samples on images, in the order of the file.
+    /// The samples with images, in the order of the file.
     pub samples: Vec<Sample>,
-    /// Questions that are asked without an image, in the order of the file. A study answers
-    /// them only where it is told to.
+    /// Questions without an image, in the order of the file. A study answers them only on request.
     pub text_only: Vec<Sample>,
 }
 
 impl Dataset {
-    /// Refuses a dataset that answers can't be scored by.
+    /// Refuses a dataset without reference answers.
     ///
     /// # Errors
     /// Someone else scores it.
@@ -118,25 +116,25 @@ impl Dataset {
     }
 }
 
-/// A dataset as far as it can be used, and what can't.
+/// What could be used of a dataset, and the problems of the rest.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// Everything that can be used.
     pub dataset: Dataset,
-    /// Lines, rows or entries of its questions that can't.
+    /// Problems of lines, rows or entries that can't be used.
     pub problems: Problems,
-    /// Number of the line, row or entry that each sample came from, counted from 1; empty
-    /// where that is not known.
+    /// Number of the line, row or entry that each sample came from, counted from 1; empty if
+    /// unknown.
     pub numbers: Vec<usize>,
-    /// What is wrong with a file as a whole, where its lines could be read nevertheless.
+    /// Problems of a file as a whole, although its lines could be read.
     pub faults: Vec<Arc<DatasetError>>,
-    /// Questions of the problems with which nothing is wrong but that their image isn't
-    /// there, each behind so many of the samples.
+    /// Questions whose only problem is that their image is missing, each with the number of samples
+    /// before it.
     pub without_file: Vec<(usize, Sample)>,
 }
 
 impl Dataset {
-    /// A benchmark's, scored by its own rule and called by its name; without samples.
+    /// A dataset of a benchmark, with the benchmark's scoring rule and name; without samples.
     pub(crate) fn empty(
         benchmark: Benchmark,
         split: &str,
@@ -194,8 +192,8 @@ impl Reading {
         }
     }
 
-    /// Reads with the rule that answers are scored by, and without it where no question has
-    /// any: files of test splits have a column for them too, with nothing in it.
+    /// Reads with the scoring rule, and without it where no question has an answer: files of test
+    /// splits have an empty answer column.
     fn scored_or_not(
         read: impl Fn(bool) -> Result<Reading, DatasetError>,
     ) -> Result<Reading, DatasetError> {
@@ -212,8 +210,7 @@ impl Reading {
     /// The dataset, if nothing is wrong with it.
     ///
     /// # Errors
-    /// A file that is wrong as a whole; any line that can't be used, by number; no
-    /// question at all.
+    /// A problem of a whole file; any line that can't be used, by number; no question at all.
     pub fn whole(self) -> Result<Dataset, DatasetError> {
         let Reading {
             dataset,
@@ -235,15 +232,15 @@ impl Reading {
     }
 }
 
-/// In which form a dataset lies on the disk.
+/// The form in which a dataset is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// `benchmark.json` and `questions.jsonl`.
     Plain,
-    /// As LLaVA's evaluation has it.
+    /// The layout of LLaVA's evaluation.
     Llava,
-    /// Parquet with the columns of the Hugging Face Hub.
+    /// Parquet with the columns used on the Hugging Face Hub.
     #[cfg(feature = "parquet")]
     Parquet,
 }
@@ -251,18 +248,18 @@ pub enum Form {
 /// A dataset that a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DatasetSplit {
-    /// Where it lies.
+    /// Folder of the dataset.
     pub folder: PathBuf,
-    /// What it is.
+    /// The benchmark.
     pub benchmark: Benchmark,
-    /// How it lies there.
+    /// The form in which it is stored.
     pub form: Form,
-    /// Its name in the folder; empty for the plain form.
+    /// Name of the split; empty for the plain form.
     pub name: String,
 }
 
 impl DatasetSplit {
-    /// How [`open`] is told of it.
+    /// The selector for [`open`].
     pub fn selector(&self) -> String {
         if self.name.is_empty() {
             self.folder.display().to_string()
@@ -271,10 +268,10 @@ impl DatasetSplit {
         }
     }
 
-    /// Reads it, setting apart what can't be used. Images are looked for, not opened.
+    /// Reads it and sets apart what can't be used. Images are looked for, not opened.
     ///
     /// # Errors
-    /// A file that is missing, can't be read, or isn't what it has to be as a whole.
+    /// A file that is missing, can't be read, or is wrong as a whole.
     pub fn read(&self) -> Result<Reading, DatasetError> {
         let mut reading = match self.form {
             Form::Plain | Form::Llava => self.benchmark.read(&self.folder, &self.name)?,
@@ -287,11 +284,11 @@ impl DatasetSplit {
     }
 }
 
-/// Every dataset that a folder itself holds, in whichever form.
+/// All datasets directly in a folder, in any form.
 ///
 /// # Errors
-/// A Parquet file that can't be read; Parquet files alone, whose columns are those of no
-/// benchmark; files of a benchmark alone that it isn't read from.
+/// A Parquet file that can't be read; only Parquet files whose columns match no benchmark; only
+/// files of a benchmark that it isn't read from.
 pub fn find(folder: &Path) -> Result<Vec<DatasetSplit>, DatasetError> {
     let (found, errors) = find_all(folder);
     match errors.into_iter().next() {
@@ -300,8 +297,8 @@ pub fn find(folder: &Path) -> Result<Vec<DatasetSplit>, DatasetError> {
     }
 }
 
-/// Every dataset that a folder itself holds; second, what is wrong with files that might
-/// be others. A bad file hides none of the rest.
+/// All datasets directly in a folder, and the problems of files that might be others. A bad file
+/// hides none of the rest.
 pub fn find_all(folder: &Path) -> (Vec<DatasetSplit>, Vec<DatasetError>) {
     let mut found = Vec::new();
     for benchmark in Benchmark::ALL {
@@ -340,11 +337,11 @@ pub fn find_all(folder: &Path) -> (Vec<DatasetSplit>, Vec<DatasetError>) {
     (found, errors)
 }
 
-/// The dataset that `selector` names: a folder, or `FOLDER:SPLIT`.
+/// Finds the dataset that `selector` names: a folder, or `FOLDER:SPLIT`.
 ///
 /// # Errors
-/// A folder in no known form, with several datasets none of which is named, or
-/// without the split that is.
+/// A folder in no known form, a folder with several datasets and no split named, or a split that
+/// the folder doesn't have.
 pub fn locate(selector: &str) -> Result<DatasetSplit, DatasetError> {
     let whole = Path::new(selector);
     let (folder, name) = match selector.rsplit_once(':') {
@@ -376,7 +373,7 @@ pub fn locate(selector: &str) -> Result<DatasetSplit, DatasetError> {
     }
 }
 
-/// Reads the dataset that `selector` names; every line has to be right.
+/// Reads the dataset that `selector` names; every line must be valid.
 ///
 /// # Errors
 /// As [`locate`], or anything that is wrong with the dataset.
@@ -384,7 +381,7 @@ pub fn open(selector: &str) -> Result<Dataset, DatasetError> {
     locate(selector)?.read()?.whole()
 }
 
-/// Loads the dataset in `folder`, in whichever form it is.
+/// Loads the dataset in `folder`, in any form.
 ///
 /// # Errors
 /// As [`open`].

@@ -1,26 +1,26 @@
-//! Files that belong to a benchmark, but aren't those that it is read from.
+//! Files that belong to a benchmark but aren't those that it is read from.
 //!
-//! Official releases and LLaVA's evaluation have files with nearly the same names; a folder
-//! with the wrong one is told which it needs.
+//! Official releases and LLaVA's evaluation have files with nearly the same names; for a folder
+//! with the wrong one, the error names the files that are needed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Benchmark, DatasetError};
 
-/// Files of a benchmark that are taken for those it is read from.
+/// Files of a benchmark that are mistaken for those it is read from.
 struct Near {
     benchmark: Benchmark,
-    /// Whether a name, in lower case, is one of them, among all names of its folder. Names
+    /// Whether a name, in lower case, is one of these files, given all names in the folder. Names
     /// of folders end in `/`; MME's release is one.
     is: fn(&str, &BTreeSet<String>) -> bool,
-    /// What such a file is.
+    /// Description of such a file.
     what: &'static str,
-    /// What is needed.
+    /// The files that are needed.
     needed: &'static str,
 }
 
-/// In the order in which they are tried; a file is only the first one that fits.
+/// In the order in which they are tried; the first match counts.
 const NEAR: [Near; 14] = [
     Near {
         benchmark: Benchmark::Scienceqa,
@@ -147,7 +147,7 @@ const NEAR: [Near; 14] = [
     },
 ];
 
-/// Folders inside a dataset's where files of benchmarks lie, too.
+/// Subfolders of a dataset that may also hold files of benchmarks.
 const INSIDE: [&str; 6] = [
     "annotations",
     "Annotations",
@@ -157,7 +157,8 @@ const INSIDE: [&str; 6] = [
     "questions",
 ];
 
-/// For each benchmark of which a folder has files that it isn't read from, what is needed.
+/// An error for each benchmark with files in the folder that it isn't read from, naming what is
+/// needed.
 pub(super) fn near_misses(folder: &Path) -> Vec<DatasetError> {
     let names = names(folder);
     let lower: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
@@ -185,7 +186,7 @@ pub(super) fn near_misses(folder: &Path) -> Vec<DatasetError> {
     found.into_iter().map(|(_, error)| error).collect()
 }
 
-/// Names of files and folders in a folder and in those where benchmarks have some.
+/// Names of files and folders in a folder and in the subfolders [`INSIDE`].
 fn names(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for (inside, prefix) in [("", String::new())]
@@ -212,7 +213,7 @@ mod tests {
     use super::super::{find, locate};
     use super::*;
 
-    /// What is said of a folder with one file.
+    /// The errors for a folder with these files.
     fn said(files: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         for file in files {
@@ -348,7 +349,7 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        // Folders of benchmarks in the folder of all, as LLaVA's evaluation has them.
+        // Folders of single benchmarks in the folder of all, as in LLaVA's evaluation.
         for name in ["mmbench", "mm-vet", "refcoco.json", "vizwiz", "MME", "pope"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }

@@ -1,5 +1,5 @@
 //! OCRBench: the authors' `OCRBench.json`, images in `OCRBench_Images/`. Where
-//! `llava_ocrbench.jsonl` is there, prompts, ids and their order are its.
+//! `llava_ocrbench.jsonl` exists, prompts, ids and their order come from it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,9 +22,9 @@ const QUESTIONS: &str = "llava_ocrbench.jsonl";
 const IMAGES: [&str; 2] = ["OCRBench_Images", "images"];
 const SPLIT: &str = "test";
 
-/// Dataset whose answers are formulas.
+/// Source dataset whose answers are formulas.
 const FORMULAS: &str = "HME100k";
-/// Name of the dataset that a question is from, in its keys.
+/// Key of a question's source dataset in a sample's keys.
 const SOURCE: &str = "dataset";
 
 /// Splits that a folder has.
@@ -67,7 +67,7 @@ impl Entry {
     }
 }
 
-/// A question of a category, from a dataset; those from HME100k are formulas.
+/// The sample of a category and source dataset; answers from HME100k are formulas.
 pub(super) fn of_category(
     category: String,
     answers: Vec<String>,
@@ -89,7 +89,7 @@ pub(super) fn of_category(
     }
 }
 
-/// The dataset that a question is from, as its files name it.
+/// A question's source dataset, as its files name it.
 pub(super) fn source(sample: &Sample) -> String {
     match sample.keys.get(SOURCE) {
         Some(source) => source.clone(),
@@ -103,7 +103,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     let annotations = need(folder, "file of annotations", &ANNOTATIONS)?;
     let questions = folder.join(QUESTIONS);
     let mut place = 0;
-    // Where the authors give no id, an entry's place is one.
+    // Where the authors give no id, the entry's index is the id.
     let mut id_of = |id: Option<Id>| {
         place += 1;
         id.map_or_else(|| (place - 1).to_string(), Id::into_text)

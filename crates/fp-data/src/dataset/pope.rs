@@ -1,8 +1,8 @@
 //! POPE: `llava_pope_test.jsonl` and a file of labels per category,
 //! `coco/coco_pope_{adversarial,popular,random}.json`; images in `val2014/`.
 //!
-//! Labels and questions belong together by their place within a category, as in
-//! LLaVA's script; here image and text have to agree too.
+//! Labels and questions are matched by their position within a category, as in LLaVA's script; here
+//! image and text must agree too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,11 +35,11 @@ struct Label {
     label: String,
 }
 
-/// Labels of one category, handed out in their order.
+/// Labels of one category, taken in order.
 struct Labels {
     path: PathBuf,
     labels: Vec<Label>,
-    /// Place of the first one that may still be meant.
+    /// Index of the first label that may still be taken.
     next: usize,
     num_used: usize,
 }
@@ -68,8 +68,8 @@ impl Labels {
         }
     }
 
-    /// The label of the next question: the one in its place, or a later one where lines
-    /// before the question couldn't be read.
+    /// The label of the next question: the one at its position, or a later one if lines before the
+    /// question couldn't be read.
     fn next(&mut self, question: &Question) -> Result<String, LineFault> {
         let is_meant = |label: &Label| {
             label.image == question.image && question.text.starts_with(label.text.as_str())
@@ -103,7 +103,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     let mut missing = None;
     for_each_question(&path, |number, question| {
         let sample = question.and_then(|question| {
-            // A question that is asked again has no label of its own.
+            // A repeated question has no label of its own.
             collector.refuse_known(&question.question_id.clone().into_text())?;
             let category = question.category.clone().unwrap_or_default();
             if !labels.contains_key(&category) {
@@ -146,7 +146,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     Ok(reading)
 }
 
-/// Writes questions and labels, a category per kind of question.
+/// Writes questions and labels, one category per kind of question.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut lines = out.lines(QUESTIONS)?;
     let mut labels: BTreeMap<&str, Vec<serde_json::Value>> = BTreeMap::new();

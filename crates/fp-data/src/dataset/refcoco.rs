@@ -1,9 +1,8 @@
-//! RefCOCO, RefCOCO+ and RefCOCOg: `refcoco_val.jsonl`, `refcoco+_testA.jsonl` and others
-//! of that name, with an expression and its box a line, as evaluation scripts share them;
-//! images of COCO in `train2014/`.
+//! RefCOCO, RefCOCO+ and RefCOCOg: `refcoco_val.jsonl`, `refcoco+_testA.jsonl` and others named
+//! like these, with one expression and its box per line, as evaluation scripts distribute them;
+//! COCO images in `train2014/`.
 //!
-//! The box is the evidence that kept tokens should cover, and what the answer is held
-//! against.
+//! The box is both the evidence that kept tokens should cover and the reference for the answer.
 
 use std::path::Path;
 
@@ -25,10 +24,10 @@ const IMAGES: [&str; 4] = [
     "data/coco/train2014",
     "images",
 ];
-/// Said of every split.
+/// Note on every split.
 pub(super) const NOTE: &str = "correct answers are boxes in shares of the image's width and height, as lmms-eval asks for them, with an IoU of at least 0.5";
 
-/// Splits that a folder has: names of files without their ending.
+/// Splits that a folder has: names of files without their extension.
 pub(super) fn splits(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut splits: Vec<String> = entries
@@ -43,7 +42,7 @@ pub(super) fn splits(folder: &Path) -> Vec<String> {
     splits
 }
 
-/// A line; the box as corners in pixels.
+/// A line of the file; the box has corners in pixels.
 #[derive(Serialize, Deserialize)]
 struct Line {
     image: String,
@@ -53,7 +52,7 @@ struct Line {
     height: usize,
 }
 
-/// A question on the box of an expression, in an image of `[width, height]`.
+/// A question on the box of an expression, in an image of `[width, height]` pixels.
 pub(super) fn sample(text: &str, corners: [f64; 4], size: [usize; 2]) -> Sample {
     Sample {
         image_size: Some(size),
@@ -65,7 +64,7 @@ pub(super) fn sample(text: &str, corners: [f64; 4], size: [usize; 2]) -> Sample 
     }
 }
 
-/// The image of a file's name: those of single annotations end in `_` and a number.
+/// The image id in a file name: names of single annotations end in `_` and a number.
 pub(super) fn image_id(file_name: &str) -> String {
     let name = stem(file_name);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -91,12 +90,12 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     let mut collector = Collector::new("line", Benchmark::Refcoco.answer_rule());
     for_each_line(&path, |number, line| {
         let sample = line.and_then(parse::<Line>).and_then(|line| {
-            // Paths lead from wherever the file was made.
+            // Paths are relative to wherever the file was made.
             let name = line.image.rsplit('/').next().unwrap_or_default();
             let image = collector.image(&images, name)?;
             let image_id = image_id(name);
             Ok(Sample {
-                // An object has several expressions, and nothing numbers them.
+                // An object has several expressions without numbers of their own.
                 id: occurrences.next(&image_id),
                 image,
                 image_id,

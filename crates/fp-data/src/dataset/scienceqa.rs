@@ -18,7 +18,7 @@ use crate::metric::scienceqa::INSTRUCTION;
 use crate::sample::Sample;
 
 const QUESTIONS: [&str; 2] = ["llava_test_CQM-A.json", IMAGES_ONLY];
-/// The questions with an image alone.
+/// The file with only the questions that have an image.
 const IMAGES_ONLY: &str = "llava_test_CQM-I.json";
 const PROBLEMS: &str = "problems.json";
 const SPLITS: &str = "pid_splits.json";
@@ -58,7 +58,7 @@ struct Problem {
     grade: Option<String>,
 }
 
-/// Reads the questions, those without an image apart.
+/// Reads the questions; those without an image are set apart.
 pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "question file", &QUESTIONS)?;
     let problems_path = need(folder, "file of problems", &[PROBLEMS])?;
@@ -120,12 +120,12 @@ fn sample(entry: &Entry, problems: &mut Annotations<Problem>) -> Result<Sample, 
     })
 }
 
-/// The letter of a choice, counted from 0.
+/// The letter of an option, counted from 0.
 pub(super) fn letter(index: usize) -> Option<String> {
     ('A'..='Z').nth(index).map(String::from)
 }
 
-/// Writes questions, problems and splits, an image per question.
+/// Writes questions, problems and splits, with one image per question.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut entries = Vec::new();
     let mut problems = serde_json::Map::new();

@@ -1,6 +1,6 @@
-//! SEED-Bench, its nine dimensions on images: LLaVA's `llava-seed-bench.jsonl` and the
-//! authors' `SEED-Bench.json`, images in `SEED-Bench-image/`. Questions on videos, three
-//! dimensions more, are left out and counted.
+//! SEED-Bench, its nine dimensions on images: LLaVA's `llava-seed-bench.jsonl` and the authors'
+//! `SEED-Bench.json`, images in `SEED-Bench-image/`. The questions on videos, in three more
+//! dimensions, are left out and counted.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,12 +21,12 @@ const ANNOTATIONS: &str = "SEED-Bench.json";
 const IMAGES: [&str; 1] = ["SEED-Bench-image"];
 const SPLIT: &str = "image";
 
-/// Why a question isn't asked.
+/// Why a question is left out.
 pub(super) const ON_VIDEO: &str = "are on videos";
-/// What `data_type` says of a question on an image.
+/// Value of `data_type` for a question on an image.
 pub(super) const IMAGE: &str = "image";
 
-/// Dimensions by the number that the files give them, from 1; the last three are of videos.
+/// Dimensions by their number in the files, from 1; the last three are on videos.
 pub(crate) const DIMENSIONS: [&str; 12] = [
     "Scene Understanding",
     "Instance Identity",
@@ -50,7 +50,7 @@ pub(super) fn dimension(number: usize) -> String {
     known.map_or_else(|| format!("dimension {number}"), |name| (*name).to_owned())
 }
 
-/// The number of a dimension; others than SEED-Bench's are numbered in their order.
+/// The numbers of dimensions; families other than SEED-Bench's are numbered in their order.
 pub(super) fn numbers(families: impl Iterator<Item = String>) -> HashMap<String, usize> {
     let mut numbers: HashMap<String, usize> =
         DIMENSIONS.into_iter().map(str::to_owned).zip(1..).collect();

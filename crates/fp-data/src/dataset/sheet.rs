@@ -17,14 +17,14 @@ use crate::text::{escaped, wrapped};
 
 /// Width of a picture on the sheet, in pixels.
 const PICTURE: f64 = 300.0;
-/// Space between and around pictures.
+/// Space between and around pictures, in pixels.
 const MARGIN: f64 = 18.0;
-/// Height of a line of text, and letters that fit beside each other.
+/// Height of a line of text, in pixels.
 const LINE: f64 = 16.0;
-/// See [`LINE`].
+/// Characters that fit on a line.
 const LETTERS: usize = 46;
-/// Colours of a picture's questions and their boxes: bright enough for any picture,
-/// dark enough for text on white.
+/// Colours of the questions on a picture and their boxes: bright enough for any picture, dark
+/// enough for text on white.
 const COLORS: [&str; 6] = [
     "#d81b60", "#1565c0", "#2e7d32", "#e65100", "#6a1b9a", "#00838f",
 ];
@@ -33,39 +33,39 @@ const COLORS: [&str; 6] = [
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SheetError {
-    /// An image can't be read.
+    /// An image that can't be read.
     #[error("can't read the image {}", path.display())]
     Image {
-        /// The file, or its place in one.
+        /// The file, or its position in a file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// An image that can't be decoded.
     #[error("can't show the image {}", path.display())]
     Pixels {
-        /// The file, or its place in one.
+        /// The file, or its position in a file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ImageError,
     },
     /// Pixels that can't be written as PNG.
     #[error("can't write the image {} as PNG", path.display())]
     Write {
-        /// The file, or its place in one.
+        /// The file, or its position in a file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
-    /// A sheet of nothing.
+    /// A sheet without images, columns or questions.
     #[error("a sheet needs at least 1 image, 1 column and 1 question per image")]
     Empty,
 }
 
-/// How a sheet is laid out.
+/// Layout of a sheet.
 #[derive(Debug, Clone, Copy)]
 pub struct SheetOptions {
-    /// Number of images, from the first one on of the dataset.
+    /// Number of images, starting with the dataset's first.
     pub images: usize,
     /// Images per row.
     pub columns: usize,
@@ -73,9 +73,8 @@ pub struct SheetOptions {
     pub questions: usize,
 }
 
-/// Draws a sheet as SVG, with the images inside it: the pixels that a model sees, as PNG.
-/// Boxes and question of one colour belong together; a question without boxes has nothing
-/// that decides it.
+/// Draws a sheet as SVG with embedded images: the pixels that a model is given, as PNG. A question
+/// and its boxes have the same colour; a question without boxes has no marked evidence.
 ///
 /// # Errors
 /// An image that can't be read or decoded, or an empty sheet.
@@ -114,7 +113,7 @@ pub fn contact_sheet(dataset: &Dataset, options: &SheetOptions) -> Result<String
     ))
 }
 
-/// A picture with its boxes and, below it, its questions; gives where it ends.
+/// Draws a picture with its boxes and, below it, its questions; returns the lower end.
 fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f64, SheetError> {
     let Some(first) = samples.first() else {
         return Ok(top);
@@ -131,7 +130,7 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     );
     let mut y = top + shown_height + LINE;
     for (number, (sample, color)) in samples.iter().zip(COLORS).enumerate() {
-        // Boxes of one object under several questions lie side by side.
+        // Boxes of one object under several questions are drawn around each other.
         let grow = 2.0 + 2.5 * number as f64;
         for [x0, y0, x1, y1] in &sample.boxes {
             let _ = writeln!(
@@ -158,12 +157,12 @@ fn card(body: &mut String, left: f64, top: f64, samples: &[&Sample]) -> Result<f
     Ok(y)
 }
 
-/// An image as a model sees it: what a browser makes of the file itself may be turned or
-/// blended, and boxes would lie elsewhere.
+/// An image as a model is given it: a browser might rotate or blend the file itself, so that boxes
+/// would be in the wrong place.
 struct Picture {
     width: f64,
     height: f64,
-    /// In Base64.
+    /// PNG in Base64.
     png: String,
 }
 
@@ -179,7 +178,7 @@ impl Picture {
                 path: path(),
                 source,
             })?;
-        // A limit of decoding keeps both far below.
+        // The decoder's limit keeps both far below `u32::MAX`.
         let (width, height) = (pixels.width() as u32, pixels.height() as u32);
         let mut png = Vec::new();
         PngEncoder::new(&mut png)
@@ -237,7 +236,7 @@ mod tests {
         questions: 3,
     };
 
-    /// The first picture of a sheet, decoded as a browser would.
+    /// The first picture of a sheet, decoded as by a browser.
     fn shown(sheet: &str) -> image::RgbImage {
         let data = sheet.split("base64,").nth(1).unwrap();
         let data = data.split('"').next().unwrap();
@@ -256,7 +255,7 @@ mod tests {
         assert!(sheet.contains("Is 1 &lt; 2? → yes"));
         assert_eq!(sheet.matches("<rect").count(), 2, "the ground and one box");
         assert_eq!(shown(&sheet), picture);
-        // A picture is as high as its pixels are, whatever is said of it.
+        // The picture's height follows from its pixels, whatever the dataset states.
         assert!(sheet.contains("width=\"300\" height=\"150\""), "{sheet}");
         let nothing = SheetOptions {
             images: 0,
@@ -268,7 +267,7 @@ mod tests {
         ));
     }
 
-    /// A browser turns a JPEG by its EXIF data; a model doesn't, and the sheet neither.
+    /// A browser rotates a JPEG by its EXIF data; models and the sheet don't.
     #[test]
     fn turned_images_are_shown_as_the_model_sees_them() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Tables of text: with tabs, and with the feature `xlsx` workbooks of Excel.
+//! Tables of text: tab-separated files and, with the feature `xlsx`, Excel workbooks.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use super::tsv::read_row;
 use super::workbook::workbook;
 use super::{DatasetError, ProblemKind};
 
-/// A table: its header, and its rows, each by its number from 1.
+/// A table: its header and its rows, each with its number from 1.
 #[derive(Debug)]
 pub(crate) struct TextTable {
     /// Names of the columns.
     pub(crate) header: Vec<String>,
-    /// As many cells as there are columns, or what is wrong. Empty rows are left out.
+    /// One cell per column, or the row's problem. Empty rows are left out.
     pub(crate) rows: Vec<(usize, Result<Vec<String>, LineFault>)>,
 }
 
-/// Reads a table as text; of a workbook the first sheet.
+/// Reads a table as text; of a workbook, its first sheet.
 ///
 /// # Errors
-/// A file that can't be read, is empty or in UTF-16.
+/// A file that can't be read, is empty, or is in UTF-16.
 pub(crate) fn read_table(path: &Path) -> Result<TextTable, DatasetError> {
     let is_workbook = path
         .extension()
@@ -61,7 +61,7 @@ fn tabs(path: &Path) -> Result<TextTable, DatasetError> {
     Ok(TextTable { header, rows })
 }
 
-/// Says that a row of a table with tabs isn't as long as its header.
+/// The fault of a tab-separated row whose length differs from the header's.
 pub(super) fn wrong_count(found: usize, expected: usize) -> LineFault {
     let message = format!(
         "{found} columns, expected {expected}; a tab or a quote is missing or extra, or the row is cut off"
@@ -69,7 +69,7 @@ pub(super) fn wrong_count(found: usize, expected: usize) -> LineFault {
     (ProblemKind::Malformed, message)
 }
 
-/// Hands every row on that isn't empty: its number, 0 for the header, and its cells.
+/// Calls a function for every non-empty row with its number, 0 for the header, and its cells.
 ///
 /// # Errors
 /// A file that can't be read or is in UTF-16.
@@ -93,7 +93,7 @@ pub(crate) fn for_each_tab_row(
     Ok(())
 }
 
-/// Whether a row has nothing but white space in its cells, as one of a blank line has.
+/// Whether all cells of a row are empty or white space, as in a blank line.
 pub(super) fn is_blank(cells: &[Vec<u8>]) -> bool {
     cells.iter().all(|cell| cell.trim_ascii().is_empty())
 }

@@ -1,8 +1,8 @@
 //! TextVQA: `llava_textvqa_val_v051_ocr.jsonl` and `TextVQA_0.5.1_val.json`, images in
-//! `train_images/`; boxes from `TextVQA_Rosetta_OCR_v0.2_val.json` where it is there.
+//! `train_images/`; boxes from `TextVQA_Rosetta_OCR_v0.2_val.json` where it exists.
 //!
-//! LLaVA's question file names the image as the question's id, which repeats: a
-//! question is found by its image and its text in lower case, as LLaVA's script does.
+//! LLaVA's question file uses the image's name as the question's id, which repeats: a question is
+//! looked up by its image and its text in lower case, as in LLaVA's script.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,9 +24,9 @@ const QUESTIONS: &str = "llava_textvqa_val_v051_ocr.jsonl";
 const ANNOTATIONS: &str = "TextVQA_0.5.1_val.json";
 const OCR: &str = "TextVQA_Rosetta_OCR_v0.2_val.json";
 
-/// With the line of OCR tokens, as LLaVA asks.
+/// With the line of OCR tokens, as in LLaVA's prompts.
 pub(super) const WITH_OCR: &str = "ocr";
-/// Without it, as lmms-eval asks.
+/// Without it, as in lmms-eval's prompts.
 pub(super) const WITHOUT_OCR: &str = "noocr";
 
 /// Splits that a folder has: the same questions with and without the OCR line.
@@ -61,7 +61,7 @@ struct OcrToken {
     bounding_box: OcrBox,
 }
 
-/// In shares of the image's width and height.
+/// Box in fractions of the image's width and height.
 #[derive(Deserialize)]
 struct OcrBox {
     top_left_x: f64,
@@ -102,7 +102,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     Ok(reading)
 }
 
-/// What a question is found by.
+/// Lookup key of a question.
 fn key(image_id: &str, question: &str) -> String {
     format!("{question:?} on image {image_id}")
 }
@@ -113,7 +113,7 @@ fn sample(
     golds: &mut Annotations<Gold>,
 ) -> Result<Sample, LineFault> {
     let image_id = question.question_id.clone().into_text();
-    // A prompt of another shape is taken as a question by itself.
+    // A prompt in another form is used as the question itself.
     let text = question_key(&question.text).unwrap_or_else(|_| question.text.to_lowercase());
     let gold = golds.take(&key(&image_id, &text))?;
     check_golds(&gold.answers)?;
@@ -150,7 +150,7 @@ fn without_ocr(prompt: &str) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
-/// The boxes of OCR tokens that equal an answer.
+/// Adds the boxes of OCR tokens that equal an answer.
 fn add_boxes(path: &Path, collector: &mut Collector) -> Result<(), DatasetError> {
     let mut by_image: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, sample) in collector.samples.iter().enumerate() {
@@ -178,7 +178,7 @@ fn add_boxes(path: &Path, collector: &mut Collector) -> Result<(), DatasetError>
     })
 }
 
-/// Writes questions, annotations and, for boxes, the answer as an OCR token in each.
+/// Writes questions, annotations and, if there are boxes, the answer as an OCR token in each.
 pub(super) fn export(dataset: &Dataset, out: &mut Exporter) -> Result<(), DatasetError> {
     let mut lines = out.lines(QUESTIONS)?;
     let mut golds = Vec::new();

@@ -1,15 +1,15 @@
-//! Tables with tabs as pandas writes them: a cell in double quotes may hold tabs, line
-//! breaks and, doubled, quotes.
+//! Tab-separated tables as pandas writes them: a cell in double quotes may contain tabs, line
+//! breaks and doubled quotes.
 
 use std::io::{self, BufRead, Write};
 
 use fp_scoring::read_line;
 
-/// Bytes of a row whose cells go over several lines.
+/// Most bytes of a row, which may extend over several lines.
 const MOST_OF_ROW: usize = 1 << 28;
 
-/// Reads one row into `cells`, the bytes of each; gives how many bytes it took, 0 at the
-/// end of the file.
+/// Reads the bytes of one row's cells into `cells`; returns the number of bytes read, 0 at the end
+/// of the file.
 pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io::Result<u64> {
     cells.clear();
     let mut line = Vec::new();
@@ -20,7 +20,7 @@ pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io:
             break;
         }
         quotes.read(&line[start..]);
-        // Inside quotes a line break belongs to the cell: the row goes on.
+        // Inside quotes a line break belongs to the cell, so the row continues.
         if !quotes.is_open {
             break;
         }
@@ -39,7 +39,7 @@ pub(super) fn read_row(file: &mut impl BufRead, cells: &mut Vec<Vec<u8>>) -> io:
     Ok(num_bytes)
 }
 
-/// Whether what was read of a row ends inside quotes: only those that begin a cell count.
+/// Tracks whether the row read so far ends inside quotes: only quotes that begin a cell count.
 #[derive(Debug)]
 struct Quotes {
     is_open: bool,
@@ -61,7 +61,7 @@ impl Quotes {
     fn read(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let is_quote = byte == b'"';
-            // The second of two quotes inside a cell opens it again.
+            // The second of two quotes inside a cell reopens it.
             let toggles = is_quote && (self.is_open || self.starts_cell || self.closed_just_now);
             self.closed_just_now = toggles && self.is_open;
             self.is_open ^= toggles;
@@ -103,7 +103,7 @@ fn split(row: &[u8], cells: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Writes one row, cells in quotes where they have to be.
+/// Writes one row, with quotes around cells that need them.
 pub(super) fn write_row(file: &mut impl Write, cells: &[&str]) -> io::Result<()> {
     for (place, cell) in cells.iter().enumerate() {
         if place > 0 {

@@ -1,5 +1,5 @@
-//! VizWiz: `val.json` with images in `val/` (prompts from `llava_val.jsonl` where it is
-//! there), or LLaVA's `llava_test.jsonl` with images in `test/`, scored by the server.
+//! VizWiz: `val.json` with images in `val/` (prompts from `llava_val.jsonl` where it exists), or
+//! LLaVA's `llava_test.jsonl` with images in `test/`, scored by the server.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -25,7 +25,7 @@ const ANNOTATIONS: [&str; 2] = ["val.json", "Annotations/val.json"];
 /// Splits that a folder has.
 pub(super) fn splits(folder: &Path) -> Vec<String> {
     let mut splits = Vec::new();
-    // `val.json` alone is a name that others use too.
+    // Other datasets use the name `val.json` too.
     let is_known = folder.join("val").is_dir() || folder.join(TEST).is_file();
     let annotations = find(folder, &ANNOTATIONS);
     if annotations.is_some_and(|path| is_known || begins_as_vizwiz(&path))
@@ -39,7 +39,7 @@ pub(super) fn splits(folder: &Path) -> Vec<String> {
     splits
 }
 
-/// Whether a file of annotations names VizWiz's images: scores need the annotations alone.
+/// Whether an annotation file names VizWiz's images: scoring needs only the annotations.
 fn begins_as_vizwiz(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = open_file(path).map(|file| file.take(4096).read_to_end(&mut head));
@@ -57,7 +57,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it says of a question, without the question itself.
+    /// The sample, without the question itself.
     fn sample(self) -> Sample {
         Sample {
             image_id: self.image,
@@ -77,8 +77,7 @@ pub(super) fn read(folder: &Path, split: &str) -> Result<Reading, DatasetError> 
     }
 }
 
-/// An image has one question, so that its name is the question's id where nothing else
-/// gives one.
+/// An image has one question, so its name is the question's id if no other id is given.
 fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     let path = need(folder, "file of annotations", &ANNOTATIONS)?;
     if let Some(asked) = find(folder, &[VAL]) {
@@ -107,8 +106,8 @@ fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     ))
 }
 
-/// Prompts and ids are those of a question file; images tell which entry is meant, in
-/// their order where one stands in several.
+/// Prompts and ids come from a question file. Entries are matched by image, in order where an image
+/// occurs in several.
 fn read_asked(
     folder: &Path,
     split: &str,

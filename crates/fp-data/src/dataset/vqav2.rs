@@ -1,9 +1,9 @@
 //! VQAv2: LLaVA's question files, or the official files of the validation split.
 //!
-//! `val`: `v2_mscoco_val2014_annotations.json` with
-//! `llava_vqav2_mscoco_val2014.jsonl` or else `v2_OpenEnded_mscoco_val2014_questions.json`;
-//! images in `val2014/`. `test-dev`, `test`: `llava_vqav2_mscoco_test-dev2015.jsonl`,
-//! `…_test2015.jsonl`, images in `test2015/`, scored by the server alone.
+//! `val`: `v2_mscoco_val2014_annotations.json` with `llava_vqav2_mscoco_val2014.jsonl` or else
+//! `v2_OpenEnded_mscoco_val2014_questions.json`; images in `val2014/`. `test-dev`, `test`:
+//! `llava_vqav2_mscoco_test-dev2015.jsonl`, `…_test2015.jsonl`, images in `test2015/`, scored only
+//! by the server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,7 +60,7 @@ struct OfficialQuestion {
     question: String,
 }
 
-/// One annotation, without what nothing needs.
+/// One annotation; unused fields are omitted.
 #[derive(Deserialize)]
 struct Entry {
     question_id: Id,
@@ -72,7 +72,7 @@ struct Entry {
     answers: Vec<Answer>,
 }
 
-/// What is kept of it until its question comes.
+/// The part of an annotation that is kept until its question is read.
 struct Gold {
     image_id: Id,
     question_type: Option<String>,
@@ -84,7 +84,7 @@ impl From<Entry> for Gold {
     fn from(entry: Entry) -> Self {
         let answers = entry.answers.into_iter().map(|answer| answer.answer);
         let mut answers: Vec<String> = answers.collect();
-        // There are hundreds of thousands of these lists, each read with room for more.
+        // There are hundreds of thousands of these lists, each with spare capacity.
         answers.shrink_to_fit();
         Gold {
             image_id: entry.image_id,
@@ -95,7 +95,7 @@ impl From<Entry> for Gold {
     }
 }
 
-/// What one of ten people said.
+/// The answer of one of ten annotators.
 #[derive(Deserialize)]
 pub(super) struct Answer {
     pub(super) answer: String,
@@ -161,18 +161,18 @@ fn read_val(folder: &Path, split: &str) -> Result<Reading, DatasetError> {
     Ok(reading)
 }
 
-/// Said where a file is handed in without the server's own list of questions.
+/// Message for a submission without the server's own list of questions.
 pub(crate) const NO_UPLOAD_LIST: &str = "the server expects every question of test2015, in the order of llava_vqav2_mscoco_test2015.jsonl, which is missing: only the questions of this split are in the file";
 
-/// Ids of all questions that the server wants to see when a test split is handed in: those
-/// of the split `test`, beside which `test-dev` lies. None where that file isn't there.
+/// Ids of all questions that the server expects in a submission of a test split: those of the split
+/// `test`, also for `test-dev`. `None` where the file of `test` is missing.
 ///
 /// # Errors
-/// A line of it that can't be read.
+/// A line of the file that can't be read.
 pub(crate) fn upload_ids(dataset: &Dataset) -> Result<Option<Vec<String>>, DatasetError> {
     let [_, (_, list)] = TEST;
     let path = dataset.folder.join(list);
-    // `testdev` on the Hugging Face Hub.
+    // The Hugging Face Hub calls it `testdev`.
     if dataset.split.replace('-', "") != "testdev" {
         let ids = dataset.samples.iter().map(|sample| sample.id.clone());
         return Ok(Some(ids.collect()));
@@ -193,7 +193,7 @@ pub(crate) fn upload_ids(dataset: &Dataset) -> Result<Option<Vec<String>>, Datas
     }
 }
 
-/// A question with its annotation; the image is still to come.
+/// A question with its annotation; the image is added later.
 fn sample(id: Id, question: String, golds: &mut Annotations<Gold>) -> Result<Sample, LineFault> {
     let id = id.into_text();
     let gold = golds.take(&id)?;

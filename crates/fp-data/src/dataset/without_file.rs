@@ -1,10 +1,10 @@
-//! Datasets of which some images aren't there: a study asks all questions, and those fail.
+//! Datasets with missing images: a study asks all questions, and those without an image fail.
 
 use super::{Dataset, DatasetError, Problems, Reading, locate};
 use crate::sample::Sample;
 
-/// As [`open`](super::open), but for images that aren't there: their questions are among the
-/// samples, and their ids come second. See [`Reading::whole_but_for_images`].
+/// As [`open`](super::open), but images may be missing: their questions are among the samples, and
+/// their ids are returned second. See [`Reading::whole_but_for_images`].
 ///
 /// # Errors
 /// As [`open`](super::open).
@@ -13,7 +13,7 @@ pub fn open_but_for_images(selector: &str) -> Result<(Dataset, Vec<String>), Dat
 }
 
 impl Reading {
-    /// Every question with which nothing is wrong but, perhaps, that its image isn't there.
+    /// All questions without a problem, or whose only problem is a missing image.
     pub(super) fn questions(&self) -> impl Iterator<Item = &Sample> {
         let Dataset {
             samples, text_only, ..
@@ -26,9 +26,9 @@ impl Reading {
         self.questions().next().is_none()
     }
 
-    /// The dataset, if nothing is wrong with it but that some images aren't there: their
-    /// questions are among the samples, to fail one by one when they are asked. Second, the ids
-    /// of those. Where no image at all is there, the dataset itself is wrong.
+    /// The dataset, if nothing is wrong with it except missing images. Their questions are among
+    /// the samples, and fail one by one when they are asked; their ids are returned second. A
+    /// dataset of which all images are missing is an error.
     ///
     /// # Errors
     /// As [`Reading::whole`].

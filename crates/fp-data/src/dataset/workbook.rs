@@ -1,4 +1,4 @@
-//! The first sheet of a workbook of Excel.
+//! The first sheet of an Excel workbook.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,13 +14,13 @@ use super::DatasetError;
 use super::limit::{decoded_limit, too_much};
 use super::table::TextTable;
 
-/// Cells of a table, empty ones between others included: its rows are all as long as the
-/// longest, and one cell far to the right makes each of them so.
+/// Most cells of a table, including empty ones: all rows are as long as the longest, so one cell
+/// far to the right lengthens each of them.
 const MOST_CELLS: usize = 1 << 24;
-/// Files in a workbook; one has some twenty.
+/// Most files in a workbook; ordinary ones have about twenty.
 const MOST_FILES: usize = 4096;
 
-/// Cells that aren't empty, by row and column.
+/// Non-empty cells, by row and column.
 type Cells = BTreeMap<u32, BTreeMap<u32, String>>;
 
 /// Reads the first sheet as text.
@@ -56,7 +56,7 @@ pub(super) fn workbook(path: &Path) -> Result<TextTable, DatasetError> {
     table(cells).map_err(content)
 }
 
-/// What keeps a sheet from being read.
+/// Why a sheet can't be read.
 enum Fault {
     Reader(XlsxError),
     Zip(zip::result::ZipError),
@@ -76,8 +76,7 @@ impl From<zip::result::ZipError> for Fault {
     }
 }
 
-/// Decompresses everything once, into nothing: the sizes that an archive states of its
-/// files are no more than stated.
+/// Decompresses everything once and discards it: the sizes that an archive states can't be trusted.
 fn check_size(file: BufReader<File>, limit: u64) -> Result<(), Fault> {
     let mut archive = ZipArchive::new(file)?;
     if archive.len() > MOST_FILES {
@@ -108,32 +107,32 @@ fn check_size(file: BufReader<File>, limit: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The file of a workbook that its texts stand in.
+/// The file of a workbook with its shared strings.
 const SHARED_STRINGS: &str = "sharedStrings.xml";
-/// Bytes of the shortest text, `<si/>`.
+/// Bytes of the shortest string element, `<si/>`.
 const LEAST_STRING: u64 = 5;
 
-/// Finds how many texts a file of shared strings states: its reader makes room for as many
-/// before it has seen one.
+/// Finds the number of strings that a file of shared strings states: the library allocates that
+/// many before it reads any.
 #[derive(Default)]
 struct StatedStrings {
-    /// What came last, in which a number may be cut.
+    /// End of the last chunk, which may contain a truncated number.
     rest: Vec<u8>,
     most: u64,
 }
 
 impl StatedStrings {
     const ATTRIBUTE: &[u8] = b"uniqueCount";
-    /// Bytes within which the number stands behind the attribute's name.
+    /// Most bytes between the attribute's name and the end of its number.
     const REACH: usize = 4096;
 
-    /// The largest number that is stated.
+    /// The largest stated number.
     fn most(mut self) -> u64 {
         self.look(true);
         self.most
     }
 
-    /// Looks at everything behind which enough has come, at the end at all.
+    /// Examines all attributes behind which enough bytes have arrived; at the end, all of them.
     fn look(&mut self, is_end: bool) {
         let whole = self.rest.len().saturating_sub(Self::REACH);
         let until = if is_end { self.rest.len() } else { whole };
@@ -178,7 +177,7 @@ fn cells(file: BufReader<File>) -> Result<Cells, Fault> {
         let (row, column) = cell.get_position();
         let text = match Data::from(cell.get_value().clone()) {
             Data::Empty => continue,
-            // As Python writes them, whose programs make such files.
+            // As Python spells them, since such files are mostly written by Python programs.
             Data::Bool(true) => "True".to_owned(),
             Data::Bool(false) => "False".to_owned(),
             other => other.to_string(),
@@ -188,7 +187,7 @@ fn cells(file: BufReader<File>) -> Result<Cells, Fault> {
     Ok(cells)
 }
 
-/// The rows that aren't empty, each as long as the longest.
+/// The non-empty rows, each as long as the longest.
 fn table(cells: Cells) -> Result<TextTable, String> {
     let first = cells.values().filter_map(|row| row.keys().next()).min();
     let last = cells
@@ -259,7 +258,7 @@ mod tests {
         assert!(read(&[]).unwrap_err().to_string().contains("it is empty"));
     }
 
-    /// A cell in the farthest corner makes rows wide, not a table of 2^34 cells.
+    /// A cell in the farthest corner makes rows wide, but doesn't allocate a table of 2^34 cells.
     #[test]
     fn far_cells_cost_what_their_rows_cost() {
         let table = read(&[(0, 0, "index"), (1_048_575, 16_383, "x")]).unwrap();
@@ -276,7 +275,7 @@ mod tests {
         );
     }
 
-    /// Sizes are those that are found, not those that are stated.
+    /// The actual sizes count, not the stated ones.
     #[test]
     fn what_decompresses_to_too_much_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -293,7 +292,7 @@ mod tests {
         assert!(check(3 << 20).is_ok());
         assert!(matches!(check((3 << 20) - 1), Err(Fault::TooMuch)));
         let mut bytes = std::fs::read(&path).unwrap();
-        // Uncompressed sizes, in the files' own headers and in the directory.
+        // Uncompressed sizes, in the headers of the files and in the central directory.
         let stated = (1_u32 << 20).to_le_bytes();
         for at in 0..bytes.len() - 4 {
             if bytes[at..at + 4] == stated {
@@ -304,7 +303,7 @@ mod tests {
         assert!(check(1 << 20).is_err());
     }
 
-    /// A reader makes room for as many texts as are stated.
+    /// The library allocates as many strings as are stated.
     #[test]
     fn more_texts_than_fit_are_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -327,7 +326,7 @@ mod tests {
         ] {
             assert!(refused(attribute, ""), "{attribute}");
         }
-        // Wherever it stands, on any cut between what is read at a time.
+        // Wherever the number is, including across the boundary between two chunks.
         for length in [4000, 8180, 8185, 8190, 8192, 70_000] {
             let before = format!("<!--{}-->", " ".repeat(length));
             assert!(refused("uniqueCount=\"99999999\"", &before), "{length}");

@@ -1,4 +1,4 @@
-//! A text of JSON and where its values stand.
+//! A JSON text with the positions of its values.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::{Path, Problem};
 
-/// A text that is JSON.
+/// A valid JSON text.
 #[derive(Debug)]
 pub struct Document {
-    /// What it says; of a key that comes twice, what stands last.
+    /// The parsed value; of a repeated key, the last value.
     pub value: Value,
-    /// Line and column of every value, both counted from 1, by its path as shown.
+    /// Line and column of every value, both counted from 1, by its displayed path.
     places: HashMap<String, (usize, usize)>,
-    /// Keys that come twice in one object.
+    /// Keys that occur more than once in an object.
     pub duplicates: Vec<Problem>,
 }
 
@@ -21,7 +21,7 @@ impl Document {
     /// Parses a text.
     ///
     /// # Errors
-    /// What keeps it from being JSON, with line and column.
+    /// Invalid JSON, with line and column.
     pub fn parse(text: &str) -> Result<Document, Problem> {
         if text.trim().is_empty() {
             return Err(Problem::new(
@@ -54,7 +54,7 @@ impl Document {
         })
     }
 
-    /// Adds the line and column to a problem whose place stands in the document.
+    /// Adds line and column to a problem whose place is in the document.
     pub fn locate(&self, problem: &mut Problem) {
         if problem.line.is_none()
             && let Some(&(line, column)) = self.places.get(&problem.place)
@@ -64,8 +64,8 @@ impl Document {
     }
 }
 
-/// Walks a text that is known to be JSON, which is what lets it be this simple. What the
-/// parser took is nested no deeper than it allows, so recursion has an end.
+/// Walks a text that is known to be valid JSON, which keeps this simple. The parser has limited the
+/// nesting, so the recursion is bounded.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -97,7 +97,7 @@ impl Scanner<'_> {
 
     fn value(&mut self, path: &Path) {
         self.skip_space();
-        // Of a key that comes twice the last value counts, as for the parser.
+        // Of a repeated key the last value counts, as in the parser.
         let place = (self.line, self.column());
         self.places.insert(path.to_string(), place);
         match self.peek() {

@@ -1,4 +1,4 @@
-//! The way from a document to a value in it.
+//! The path from a document to a value in it.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ pub enum Step {
 pub struct Path(pub Vec<Step>);
 
 impl Path {
-    /// One step further, to a key.
+    /// The path extended by a key.
     pub fn key(&self, key: &str) -> Path {
         self.then(Step::Key(key.to_owned()))
     }
 
-    /// One step further, to an entry.
+    /// The path extended by an index.
     pub fn index(&self, index: usize) -> Path {
         self.then(Step::Index(index))
     }
@@ -34,7 +34,7 @@ impl Path {
         Path(steps)
     }
 
-    /// The value that it leads to.
+    /// The value at this path.
     pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(value, |value, step| match step {
             Step::Key(key) => value.get(key),

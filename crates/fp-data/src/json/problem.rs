@@ -1,25 +1,25 @@
-//! One thing that is wrong, and where.
+//! A problem and its position.
 
 use std::fmt;
 
-/// One thing that is wrong with a file or with a setting.
+/// A problem of a file or of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// The line that it stands in, counted from 1, where that is known.
+    /// Line, counted from 1, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The column, counted from 1, where that is known.
+    /// Column, counted from 1, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
-    /// The key, such as `budgets[1].retention`, or the flag, such as `--keep`; empty for
-    /// a file as a whole.
+    /// The key, such as `budgets[1].retention`, or the flag, such as `--keep`; empty for a file as
+    /// a whole.
     pub place: String,
     /// What was found, and what would be right.
     pub message: String,
 }
 
 impl Problem {
-    /// Of the value at `place`; its line is not known yet.
+    /// A problem of the value at `place`, whose line is not known yet.
     pub fn new(place: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem {
             line: None,

@@ -1,26 +1,24 @@
-//! Whether a value follows a JSON schema, by the part of the language that the project's
-//! own schemas use.
+//! Checks values against JSON schemas; supports the keywords that the project's own schemas use.
 
 use fp_scoring::did_you_mean;
 use serde_json::{Map, Value};
 
 use super::Path;
 
-/// A value that doesn't follow its schema.
+/// A violation of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it stands; for a key that is missing, the object that lacks it.
+    /// Path of the value; for a missing key, of the object that lacks it.
     pub path: Path,
     /// What was found, and what would be right.
     pub message: String,
 }
 
-/// Everything about `value` that `schema` doesn't allow, in the order of the schema.
+/// All violations of `schema` in `value`, in the order of the schema.
 ///
-/// Of the schema `type`, `enum`, `minimum`, `maximum`, `exclusiveMinimum`,
-/// `exclusiveMaximum`, `pattern` (of shares such as 3/4), `examples`, `minItems`,
-/// `uniqueItems`, `items`, `required`, `properties`, `additionalProperties` and `oneOf`
-/// are followed.
+/// Supported keywords are `type`, `enum`, `minimum`, `maximum`, `exclusiveMinimum`,
+/// `exclusiveMaximum`, `pattern` (of fractions such as 3/4), `examples`, `minItems`, `uniqueItems`,
+/// `items`, `required`, `properties`, `additionalProperties` and `oneOf`.
 pub fn check(schema: &Value, value: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     Checker {
@@ -63,8 +61,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Holds a value to the branch that is meant for its type, so that the fault is the
-    /// one of that branch and not that none of them fits.
+    /// Checks a value against the branch for its type, so that the fault names what is wrong in
+    /// that branch rather than that no branch matches.
     fn one_of(&mut self, branches: &[Value], value: &Value, path: &Path) {
         let fitting: Vec<&Value> = branches.iter().filter(|b| accepts(b, value)).collect();
         match (fitting.as_slice(), value) {
@@ -79,7 +77,7 @@ impl Checker<'_> {
                 let expected = kinds.join(" or ");
                 self.add(path, format!("{}; expected {expected}", shown(value)));
             }
-            // A name beside other forms: what is said is all that would be right.
+            // A name as an alternative to other forms: the message lists all forms that are valid.
             ([only], _) if list(only, "enum").is_some_and(|known| !known.contains(value)) => {
                 let expected = kind(&Value::from_iter([("oneOf", branches)]));
                 self.add(path, format!("{}; expected {expected}", shown(value)));
@@ -98,7 +96,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Objects of one key each, told apart by it.
+    /// Selects among objects of one key each, by that key.
     fn one_key(&mut self, branches: &[&Value], keys: &Map<String, Value>, path: &Path) {
         let known: Vec<(&str, &Value)> = branches
             .iter()
@@ -220,7 +218,7 @@ fn list<'a>(schema: &'a Value, key: &str) -> Option<&'a [Value]> {
     schema.get(key).and_then(Value::as_array).map(Vec::as_slice)
 }
 
-/// Whether a value has the type that a schema is for; its content may still be wrong.
+/// Whether a value has the type that a schema expects; its content may still be invalid.
 fn accepts(schema: &Value, value: &Value) -> bool {
     if let Some(branches) = list(schema, "oneOf") {
         return branches.iter().any(|branch| accepts(branch, value));
@@ -231,7 +229,7 @@ fn accepts(schema: &Value, value: &Value) -> bool {
         Some("string") => value.is_string(),
         Some("boolean") => value.is_boolean(),
         Some("number") => value.is_number(),
-        // A negative one is an integer out of bounds, which is the better thing to say.
+        // A negative number is an integer out of bounds, which makes the better message.
         Some("integer") => value.is_u64() || value.is_i64(),
         _ => match list(schema, "enum") {
             Some(known) => known
@@ -242,7 +240,7 @@ fn accepts(schema: &Value, value: &Value) -> bool {
     }
 }
 
-/// What a schema asks for, in words.
+/// The type that a schema expects, in words.
 fn kind(schema: &Value) -> String {
     if let Some(known) = list(schema, "enum") {
         let known: Vec<String> = known.iter().map(plain).collect();
@@ -294,7 +292,7 @@ fn not_among(known: &[Value], value: &Value) -> String {
     )
 }
 
-/// Of a key that its place names.
+/// Message about an unknown key, whose path names it.
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     match did_you_mean(key, known.iter().copied()) {
@@ -322,7 +320,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// What the pattern of shares asks for: two numbers without leading zeros.
+/// Whether the text matches the pattern of fractions: two numbers without leading zeros.
 fn is_share(text: &str) -> bool {
     let is_number = |part: &str| {
         !part.is_empty() && !part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit())

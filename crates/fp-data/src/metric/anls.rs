@@ -1,31 +1,31 @@
 //! ANLS, the average normalised Levenshtein similarity, of DocVQA and InfographicVQA
 //! (Mathew et al., WACV 2021 and 2022; the measure is Biten et al.'s, ICCV 2019).
 //!
-//! An answer is as good as its nearest gold answer: 1 less the edit distance relative to the
-//! longer of the two texts, and nothing where that falls below one half. Case doesn't count.
+//! An answer gets the similarity to its nearest gold answer: 1 minus the edit distance relative to
+//! the longer of the two texts, and 0 where that is below one half. Case is ignored.
 
 use super::python_text::split;
 
-/// Similarities below this are worth nothing.
+/// Similarities below this score 0.
 const THRESHOLD: f64 = 0.5;
 
-/// In which details evaluators differ.
+/// Variants, which differ between evaluators in details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnlsRule {
-    /// The script of the Robust Reading Competition, and lmms-eval (`api/metrics.py`): the
-    /// distance is that of texts with single spaces, relative to the length of the texts
-    /// as they are, in upper case; a similarity of exactly one half counts.
+    /// The script of the Robust Reading Competition, and lmms-eval (`api/metrics.py`): the distance
+    /// is between texts with single spaces, relative to the length of the original texts in upper
+    /// case; a similarity of exactly one half counts.
     Official,
-    /// The papers' formula: texts as they are but for case, and a distance of half the
-    /// length is worth nothing.
+    /// The papers' formula: the original texts, ignoring case; a distance of half the length scores
+    /// 0.
     Paper,
-    /// VLMEvalKit (`dataset/utils/vqa_eval.py`): distance and length are both those of texts
-    /// with single spaces; one half counts.
+    /// VLMEvalKit (`dataset/utils/vqa_eval.py`): distance and length both use texts with single
+    /// spaces; a similarity of exactly one half counts.
     VlmEvalKit,
 }
 
 impl AnlsRule {
-    /// Similarity to the nearest of `answers`, 0 to 1; 0 without any.
+    /// Similarity to the nearest of `answers`, from 0 to 1; 0 if there are none.
     pub fn score(self, prediction: &str, answers: &[impl AsRef<str>]) -> f64 {
         let distances = answers
             .iter()
@@ -67,15 +67,15 @@ fn chars(text: &str) -> Vec<char> {
     text.chars().collect()
 }
 
-/// In lower case, every run of white space one space, none around.
+/// In lower case, with single spaces for runs of white space, trimmed.
 fn with_single_spaces(text: &str) -> String {
     let lower = text.to_lowercase();
     split(&lower).collect::<Vec<_>>().join(" ")
 }
 
-/// Characters to insert, delete or replace, at least, to make one text of the other.
+/// Edit distance: fewest characters to insert, delete or replace to turn one text into the other.
 pub fn levenshtein(a: &[char], b: &[char]) -> usize {
-    // Distances from the part of `a` so far to every beginning of `b`.
+    // Distances from the prefix of `a` so far to every prefix of `b`.
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (place, from) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Worked out by hand: by the official script, the papers and VLMEvalKit.
+    /// Expected values, worked out by hand: official script, papers, VLMEvalKit.
     #[track_caller]
     fn check(said: &str, answers: &[&str], expected: [f64; 3]) {
         let rules = [AnlsRule::Official, AnlsRule::Paper, AnlsRule::VlmEvalKit];
@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn ties_at_one_half() {
-        // Two of four letters: one half, which the formula of the papers excludes.
+        // Two of four letters: one half, which the papers' formula excludes.
         check("abcd", &["abxy"], [0.5, 0.0, 0.5]);
         check("ab", &["abxy"], [0.5, 0.0, 0.5]);
         check("a", &["ab"], [0.5, 0.0, 0.5]);
-        // Three of five letters are too many under any of them, two aren't.
+        // Three of five letters are too many for all variants, two aren't.
         check("abcde", &["abxyz"], [0.0; 3]);
         check("abcde", &["abcyz"], [0.6; 3]);
     }
@@ -141,11 +141,11 @@ mod tests {
 
     #[test]
     fn white_space() {
-        // Single spaces: no distance, whatever the length is.
+        // Single spaces: the distance is 0, whatever the length.
         check(" new\n york ", &["New York"], [1.0, 8.0 / 11.0, 1.0]);
-        // Official: distance 2 of "a b" and "a cd", relative to 8 letters as they are.
+        // Official: distance 2 of "a b" and "a cd", relative to the 8 original characters.
         check("a    b  ", &["a cd"], [1.0 - 2.0 / 8.0, 0.0, 0.5]);
-        // Spaces alone differ from nothing in the papers' formula only.
+        // Only the papers' formula distinguishes spaces from an empty text.
         check("   ", &[""], [1.0, 0.0, 1.0]);
     }
 

@@ -1,23 +1,22 @@
-//! ChartQA: relaxed accuracy (Masry et al., Findings of ACL 2022, section 5.1, after Methani
-//! et al., WACV 2020). A number may be off by a twentieth of the right one; other answers
-//! have to be equal.
+//! ChartQA: relaxed accuracy (Masry et al., Findings of ACL 2022, section 5.1, after Methani et
+//! al., WACV 2020). A number may differ from the right one by 5 %; other answers must be equal.
 //!
-//! The paper leaves open what a number is. All evaluators follow pix2struct's function: what
-//! Python's `float` reads, or that before a percent sign, which makes hundredths of it. A
-//! right answer of zero has no twentieth, and is compared as text.
+//! The paper doesn't define what a number is. All evaluators follow pix2struct's function: whatever
+//! Python's `float` parses, optionally followed by a percent sign, which divides it by 100. A right
+//! answer of zero has no relative distance and is compared as text.
 
 use super::python_text::{float, strip};
 
-/// Relative distance up to which a number is right.
+/// Largest relative distance at which a number is right.
 const TOLERANCE: f64 = 0.05;
 
-/// What sets the questions apart that people wrote; the others are made from summaries.
+/// Category of questions written by people; the others are generated from summaries.
 pub const HUMAN: &str = "human";
 /// See [`HUMAN`].
 pub const AUGMENTED: &str = "augmented";
 
-/// Whether an answer is right, read as it was said: lmms-eval (`tasks/chartqa/utils.py`)
-/// and pix2struct. White space around text counts, around a number it doesn't.
+/// Whether an unmodified answer is right: lmms-eval (`tasks/chartqa/utils.py`) and pix2struct.
+/// White space around text counts, around a number it doesn't.
 pub fn is_right(prediction: &str, answer: &str) -> bool {
     if let (Some(said), Some(right)) = (number(prediction), number(answer))
         && right != 0.0
@@ -27,13 +26,12 @@ pub fn is_right(prediction: &str, answer: &str) -> bool {
     prediction.to_lowercase() == answer.to_lowercase()
 }
 
-/// The same without white space around what was said: VLMEvalKit
-/// (`dataset/utils/vqa_eval.py`).
+/// The same after trimming the answer: VLMEvalKit (`dataset/utils/vqa_eval.py`).
 pub fn is_right_vlmevalkit(prediction: &str, answer: &str) -> bool {
     is_right(strip(prediction), answer)
 }
 
-/// A number; with a percent sign at its end, hundredths.
+/// Parses a number; one that ends in a percent sign is divided by 100.
 fn number(text: &str) -> Option<f64> {
     if text.ends_with('%') {
         float(text.trim_end_matches('%')).map(|percent| percent / 100.0)
@@ -42,7 +40,8 @@ fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// `human` of `human_test` and `human`, and so on; the name itself where it is another.
+/// The category in a split's name: `human` for `human_test` and `human`, and so on; any other name
+/// is returned unchanged.
 pub fn split_name(name: &str) -> &str {
     let begins = |split: &str| {
         let rest = name.strip_prefix(split);
@@ -60,13 +59,13 @@ mod tests {
     fn numbers_within_a_twentieth() {
         for (said, right, expected) in [
             ("14", "14", true),
-            // A twentieth exactly, then more.
+            // Exactly 5 %, then more.
             ("105", "100", true),
             ("95", "100", true),
             ("105.1", "100", false),
             ("94.9", "100", false),
             ("21", "20", true),
-            // In binary, 2.1 - 2 is a little more than a twentieth of 2.
+            // In binary, 2.1 - 2 is slightly more than 5 % of 2.
             ("2.1", "2", false),
             ("0.21", "0.2", true),
             ("-95", "-100", true),
@@ -76,7 +75,7 @@ mod tests {
             (" 14\n", "14", true),
             ("1_000", "1000", true),
             ("٤٢", "42", true),
-            // What Python reads as no number is text.
+            // Whatever Python can't parse as a number is text.
             ("1,000", "1000", false),
             ("1,000", "1,000", true),
             ("$14", "14", false),
@@ -99,7 +98,7 @@ mod tests {
             ("5%", "5", false),
             ("5 %", "5%", true),
             ("5%%", "5%", true),
-            // The sign is not at the end: text.
+            // The sign is not at the end, so this is text.
             ("5% ", "5%", false),
             ("%", "%", true),
             ("%5", "5%", false),

@@ -1,13 +1,13 @@
-//! Which option an answer names, as the evaluators of AI2D, SEED-Bench and MMStar read it.
+//! The option that an answer names, as the evaluators of AI2D, SEED-Bench and MMStar read it.
 //! VLMEvalKit reads all of them as it reads MMBench: [`super::mmbench::vlmevalkit`].
 
 use super::python_text::{is_space, strip};
 
-/// AI2D as lmms-eval reads it (`tasks/ai2d/ai2d.yaml`): a capital letter and a dot at the
-/// beginning, or else the whole answer, is the right letter, without case and ASCII
-/// punctuation. White space beside it isn't left out.
+/// AI2D as lmms-eval reads it (`tasks/ai2d/ai2d.yaml`): the capital letter of an answer that begins
+/// with a capital letter and a full stop, or else the whole answer, must equal the right letter,
+/// ignoring case and ASCII punctuation. White space beside it is not ignored.
 ///
-/// AI2D itself (Kembhavi et al., ECCV 2016) has models choose by score and no text to read.
+/// AI2D itself (Kembhavi et al., ECCV 2016) lets models choose by score, without reading text.
 pub fn is_right_ai2d(prediction: &str, answer: &str) -> bool {
     let said = match stated_letter(prediction) {
         Some(letter) => letter.to_string(),
@@ -20,27 +20,27 @@ pub fn is_right_ai2d(prediction: &str, answer: &str) -> bool {
     form(&said) == form(answer)
 }
 
-/// X of an answer that begins with `X.`, white space before it left out.
+/// X of an answer that begins with `X.`, after optional white space.
 fn stated_letter(prediction: &str) -> Option<char> {
     let mut chars = prediction.trim_start_matches(is_space).chars();
     let letter = chars.next().filter(char::is_ascii_uppercase)?;
     (chars.next() == Some('.')).then_some(letter)
 }
 
-/// SEED-Bench as lmms-eval reads it (`tasks/seedbench/utils.py`): the first character,
-/// white space around left out, is the right letter.
+/// SEED-Bench as lmms-eval reads it (`tasks/seedbench/utils.py`): after trimming, the first
+/// character must be the right letter.
 ///
-/// LLaVA's script (`scripts/convert_seed_for_submission.py`) wants the letter and nothing
-/// else. SEED-Bench itself (Li et al., CVPR 2024) has models choose by likelihood.
+/// LLaVA's script (`scripts/convert_seed_for_submission.py`) requires exactly the letter.
+/// SEED-Bench itself (Li et al., CVPR 2024) lets models choose by likelihood.
 pub fn is_right_seedbench_lmms_eval(prediction: &str, answer: &str) -> bool {
     let first = strip(prediction).chars().next();
     first.is_some_and(|first| answer.chars().eq([first]))
 }
 
-/// MMStar as its own script and lmms-eval (`tasks/mmstar/utils.py`) read it, without case,
-/// white space around left out: the first character is the right letter; or the one after
-/// `(`, after `option ` or after `the answer is ` at the beginning. A word that begins with
-/// the letter counts as it.
+/// MMStar as its own script and lmms-eval (`tasks/mmstar/utils.py`) read it, ignoring case and
+/// surrounding white space: the right letter must be the first character, or the one after `(`,
+/// `option ` or `the answer is ` at the beginning. A word that begins with the letter counts as the
+/// letter.
 pub fn is_right_mmstar(prediction: &str, answer: &str) -> bool {
     let form = |text: &str| strip(&text.to_lowercase()).replace('\n', " ");
     let (said, answer) = (form(prediction), form(answer));

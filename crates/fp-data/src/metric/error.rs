@@ -1,10 +1,10 @@
-//! What can be wrong with answers, annotations and measures.
+//! Errors about answers, annotations and measures.
 
-/// Every failure of a metric, with what was found and what would be right.
+/// Errors of metrics, with what was found and what is expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// A rule that no one knows.
+    /// An unknown rule.
     #[error("unknown answer rule `{name}`; expected one of: {known}")]
     UnknownRule {
         /// The name given.
@@ -22,38 +22,38 @@ pub enum MetricError {
         /// How many there are.
         got: usize,
     },
-    /// A label outside those that the rule knows.
+    /// A label that the rule doesn't know.
     #[error("{what} is {got:?}, expected {expected}")]
     Label {
-        /// What the label says.
+        /// Which label it is.
         what: &'static str,
         /// The label.
         got: String,
-        /// What it may be.
+        /// Expected labels.
         expected: &'static str,
     },
-    /// Lists that belong together have different lengths.
+    /// Corresponding lists of different lengths.
     #[error("{what}: {got} entries, expected {expected}")]
     LengthMismatch {
         /// The list that is too short or too long.
         what: &'static str,
-        /// Length of the list before it.
+        /// Length of the other list.
         expected: usize,
-        /// Its own length.
+        /// Length of this list.
         got: usize,
     },
-    /// Nothing to score.
+    /// An empty list, which can't be scored.
     #[error("{what} is empty")]
     Empty {
         /// The list.
         what: &'static str,
     },
-    /// An answer without its question, or the other way round.
+    /// An answer without a question, or a question without an answer.
     #[error("{what} {id:?} {problem}")]
     Unpaired {
-        /// What kind of thing.
+        /// Kind of item.
         what: &'static str,
-        /// Which.
+        /// Its id.
         id: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -61,27 +61,27 @@ pub enum MetricError {
     /// A prompt from which the question can't be recovered.
     #[error("cannot recover the question from the prompt {prompt:?}: {reason}")]
     Prompt {
-        /// The prompt, its beginning if it is long.
+        /// The prompt; only its beginning if it is long.
         prompt: String,
-        /// What is missing.
+        /// The missing part.
         reason: &'static str,
     },
-    /// A number outside the range in which it means something.
+    /// A number out of range.
     #[error("{name} is {value}, expected {expected}")]
     OutOfRange {
         /// The number's name.
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What it may be.
+        /// Expected range.
         expected: &'static str,
     },
-    /// A matrix without the property that a measure needs.
+    /// A measure that is undefined for this input.
     #[error("{what} has no value: {reason}")]
     Undefined {
         /// The measure.
         what: &'static str,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
 }

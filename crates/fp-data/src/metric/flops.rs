@@ -1,22 +1,22 @@
-//! What a prefill costs in the conventions of the pruning literature, from
-//! [`fp_scoring::DecoderShape`]'s formula.
+//! The cost of a prefill in the conventions of the pruning literature, by the formula of
+//! [`fp_scoring::DecoderShape`].
 
 use fp_scoring::{BudgetError, DecoderShape, MlpConvention, TokenSchedule};
 
-/// A prefill with and without pruning after layer K, in multiply–accumulates. The papers
-/// call this number FLOPs; real FLOPs are twice as many.
+/// Cost of a prefill with and without pruning after layer K, in multiply–accumulates. The papers
+/// call this number FLOPs; actual FLOPs are twice as many.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PrefillCost {
-    /// Every layer on every token.
+    /// Every layer on all tokens.
     pub full: f64,
-    /// K layers on every token, the rest without the pruned ones.
+    /// K layers on all tokens, the others without the pruned ones.
     pub pruned: f64,
 }
 
 impl PrefillCost {
-    /// Cost of a prompt of `num_tokens` of which `num_visual` are visual, when
-    /// n − round((1 − `retention`)·`num_visual`) tokens are left after layer K.
-    /// DivPrune's script counts tokens without the system prompt.
+    /// Cost of a prompt of `num_tokens` tokens, `num_visual` of them visual, when n − round((1 −
+    /// `retention`)·`num_visual`) tokens remain after layer K. DivPrune's script counts tokens
+    /// without the system prompt.
     ///
     /// # Errors
     /// K outside 1..L, or more visual tokens to prune than tokens.
@@ -48,7 +48,7 @@ impl PrefillCost {
         })
     }
 
-    /// Pruned over full.
+    /// Pruned cost divided by full cost.
     pub fn ratio(&self) -> f64 {
         self.pruned / self.full
     }
@@ -68,12 +68,12 @@ mod tests {
             num_kv_heads: 1,
             head_dim: 1,
         };
-        // A layer on n tokens: 4n + 2n² + 2n. On 5: 80; on 3: 36.
+        // A layer on n tokens: 4n + 2n² + 2n. For 5 tokens 80, for 3 tokens 36.
         let mlp = MlpConvention::TwoMatrices;
         let cost = PrefillCost::new(&shape, 5, 4, 0.5, 1, mlp).unwrap();
         assert_eq!((cost.full, cost.pruned), (160.0, 116.0));
         assert_eq!(cost.ratio(), 0.725);
-        // Halves go to the even side, as Python rounds: 1.5 → 2, 0.5 → 0.
+        // Halves round to even, as in Python: 1.5 → 2, 0.5 → 0.
         assert_eq!(
             PrefillCost::new(&shape, 5, 3, 0.5, 1, mlp).unwrap().pruned,
             116.0

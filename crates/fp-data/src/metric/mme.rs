@@ -7,7 +7,7 @@ use super::pope::YesNoCounts;
 use super::vqa::{INSTRUCTION, question_text as with_instruction};
 use super::yes_no::YesNo;
 
-/// What ends every official question.
+/// The instruction at the end of every official question.
 pub const OFFICIAL_INSTRUCTION: &str = "Please answer yes or no.";
 
 /// Tasks whose sum is the perception score.
@@ -32,14 +32,14 @@ pub const COGNITION: [&str; 4] = [
     "code_reasoning",
 ];
 
-/// The official reading: in lower case, `yes` or else `no` within the first four
-/// characters. So `Now` is no, and an answer after four spaces is neither.
+/// The official parsing: in lower case, `yes` or else `no` within the first four characters. So
+/// `Now` is no, and an answer after four spaces is neither.
 pub fn parse(answer: &str) -> YesNo {
     yes_or_no_in_prefix(&answer.to_lowercase())
 }
 
-/// lmms-eval's reading: as the official one, after stripping and without dots, and
-/// taking `y` and `n`.
+/// lmms-eval's parsing: as the official one, after trimming and removing full stops; also accepts
+/// `y` and `n`.
 pub fn parse_lmms_eval(answer: &str) -> YesNo {
     let lower = answer.to_lowercase();
     match super::python_text::strip(&lower).replace('.', "").as_str() {
@@ -60,8 +60,7 @@ fn yes_or_no_in_prefix(lower: &str) -> YesNo {
     }
 }
 
-/// A question without either instruction: by this, official questions and LLaVA's
-/// prompts are told to be the same.
+/// A question without either instruction: official questions and LLaVA's prompts are matched by it.
 pub fn official_question(text: &str) -> String {
     let text = text
         .replace(OFFICIAL_INSTRUCTION, "")
@@ -69,7 +68,7 @@ pub fn official_question(text: &str) -> String {
     super::python_text::strip(&text).to_owned()
 }
 
-/// The user's message: the official question with LLaVA's instruction for its own.
+/// The prompt: the official question with LLaVA's instruction in place of its own.
 pub fn question_text(official_question: &str) -> String {
     let question = official_question.replace(OFFICIAL_INSTRUCTION, "");
     with_instruction(super::python_text::strip(&question))
@@ -80,29 +79,29 @@ pub fn question_text(official_question: &str) -> String {
 pub struct MmeAnswer<'a> {
     /// The image's file or id.
     pub image: &'a str,
-    /// What is right.
+    /// The right answer.
     pub gold: YesNo,
-    /// What was said.
+    /// The given answer.
     pub said: YesNo,
 }
 
-/// Which answers belong to one image.
+/// How answers are grouped by image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MmePairing {
-    /// Two consecutive ones, whatever their image is called: the official tool.
+    /// Two consecutive answers, whatever their image's name: the official tool.
     Consecutive,
-    /// Those of the same image, two each: lmms-eval and VLMEvalKit.
+    /// Two answers with the same image: lmms-eval and VLMEvalKit.
     ByImage,
 }
 
-/// Figures of one task.
+/// Results of one task.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MmeTask {
-    /// Answers by what is right; yes is positive.
+    /// Counts by right answer; yes is positive.
     pub counts: YesNoCounts,
-    /// Images.
+    /// Number of images.
     pub num_images: usize,
-    /// Images with both answers right.
+    /// Number of images with both answers right.
     pub num_both_right: usize,
 }
 
@@ -178,7 +177,7 @@ impl MmeTask {
     }
 }
 
-/// Figures of all tasks.
+/// Results of all tasks.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MmeReport {
     /// By task.
@@ -196,7 +195,7 @@ impl MmeReport {
         self.sum(&COGNITION)
     }
 
-    /// Both together; the official tool prints no such total.
+    /// Perception plus cognition; the official tool prints no such total.
     pub fn total(&self) -> Option<f64> {
         Some(self.perception()? + self.cognition()?)
     }
@@ -254,7 +253,7 @@ mod tests {
         );
         assert_eq!(task.counts.recall(), Some(1.0));
         assert_eq!(MmeTask::count(&answers, MmePairing::ByImage).unwrap(), task);
-        // Another order: only grouping by image still sees it right.
+        // In another order, only grouping by image still scores it correctly.
         let shuffled = [answers[0], answers[3], answers[2], answers[1]];
         let by_image = MmeTask::count(&shuffled, MmePairing::ByImage).unwrap();
         assert_eq!(by_image, task);

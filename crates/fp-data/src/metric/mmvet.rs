@@ -1,12 +1,12 @@
-//! MM-Vet: free answers that a judge scores elsewhere.
+//! MM-Vet: free-form answers that an external judge scores.
 
 use super::breakdown::GroupScore;
 use super::python_text::json_string;
 
-/// The file that the judge takes: an object from `v1_<question_id>` to the raw answer, in
-/// the order given, indented by two spaces, other than ASCII escaped.
+/// The file that the judge reads: an object from `v1_<question_id>` to the raw answer, in the order
+/// given, indented by two spaces, with non-ASCII characters escaped.
 pub fn export<'a>(answers: impl IntoIterator<Item = (u64, &'a str)>) -> String {
-    // Written by hand for its order: a later answer of the same id takes the earlier's place.
+    // Formatted here to keep the order: a later answer with the same id replaces the earlier one.
     let mut entries: Vec<(u64, &str)> = Vec::new();
     for (question_id, answer) in answers {
         match entries.iter_mut().find(|(known, _)| *known == question_id) {
@@ -24,8 +24,8 @@ pub fn export<'a>(answers: impl IntoIterator<Item = (u64, &'a str)>) -> String {
     format!("{{\n{}\n}}", lines.join(",\n"))
 }
 
-/// The figure to print of a judge's grades, each from 0 to 1: their mean in percent, to
-/// one decimal; `None` without grades.
+/// Total of a judge's grades, each from 0 to 1: their mean in percent, to one decimal; `None`
+/// without grades.
 pub fn total(grades: &[f64]) -> Option<f64> {
     let mut mean = GroupScore::default();
     grades.iter().for_each(|grade| mean.add(*grade));

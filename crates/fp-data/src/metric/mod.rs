@@ -1,5 +1,5 @@
-//! What answers and kept tokens are worth: the rules of the published benchmarks, with
-//! the variants in which evaluators differ, and measures of visual tokens.
+//! Scores of answers and measures of kept tokens: the rules of the published benchmarks, with the
+//! variants of different evaluators, and measures of visual tokens.
 
 pub mod anls;
 pub mod answer;

@@ -1,10 +1,10 @@
-//! OCRBench (Liu et al., Science China Information Sciences 2024; arXiv 2305.07895): 1000
-//! questions of ten categories, an answer being right that contains a gold answer. The score
-//! is the number of right ones.
+//! OCRBench (Liu et al., Science China Information Sciences 2024; arXiv 2305.07895): 1000 questions
+//! in ten categories. An answer is right if it contains a gold answer; the score is the number of
+//! right answers.
 
 use super::python_text::strip;
 
-/// The ten categories in the order of the official table, with their questions.
+/// The ten categories in the order of the official table, with their numbers of questions.
 pub const CATEGORIES: [(&str, usize); 10] = [
     ("Regular Text Recognition", 50),
     ("Irregular Text Recognition", 50),
@@ -18,28 +18,27 @@ pub const CATEGORIES: [(&str, usize); 10] = [
     (EXPRESSIONS, 100),
 ];
 
-/// How many of [`CATEGORIES`] make up what the table calls text recognition.
+/// Number of the first [`CATEGORIES`] that the table sums up as text recognition.
 pub const NUM_RECOGNITION: usize = 6;
 
-/// Handwritten formulas, which all come from HME100k and are compared in another way.
+/// Handwritten formulas, all of which come from HME100k; they are compared differently.
 pub const EXPRESSIONS: &str = "Handwritten Mathematical Expression Recognition";
 
-/// Whether an answer contains the gold answer, without case, a line break being a space:
-/// all categories but the formulas (`example.py` of MultimodalOCR).
+/// Whether an answer contains the gold answer, ignoring case and with line breaks as spaces: all
+/// categories but the formulas (`example.py` of MultimodalOCR).
 pub fn is_right(prediction: &str, answer: &str) -> bool {
     let form = |text: &str| strip(&text.to_lowercase()).replace('\n', " ");
     form(prediction).contains(&form(answer))
 }
 
-/// Whether an answer contains the gold formula, both without spaces and line breaks; case
-/// counts.
+/// Whether an answer contains the gold formula, both without spaces and line breaks; case matters.
 pub fn is_right_expression(prediction: &str, answer: &str) -> bool {
     let form = |text: &str| strip(text).replace(['\n', ' '], "");
     form(prediction).contains(&form(answer))
 }
 
-/// The same as lmms-eval has it (`tasks/ocrbench/utils.py`): what was said comes in lower
-/// case, the gold formula doesn't, so that no formula with a capital letter is ever right.
+/// The same as lmms-eval computes it (`tasks/ocrbench/utils.py`): it lower-cases the answer but not
+/// the gold formula, so no formula with a capital letter is ever right.
 pub fn is_right_expression_lmms_eval(prediction: &str, answer: &str) -> bool {
     is_right_expression(&prediction.to_lowercase(), answer)
 }
@@ -57,10 +56,10 @@ mod tests {
             ("center", "centre", false),
             ("centres", "centre", true),
             ("", "centre", false),
-            // Any number that holds it.
+            // Any number that contains it.
             ("2019", "19", true),
             ("£3.50", "3.50", true),
-            // Lines.
+            // Line breaks.
             ("10 Main St\nLondon", "10 Main St London", true),
             ("10 Main St London", "10 Main St\nLondon", true),
             ("10 Main St\n\nLondon", "10 Main St\nLondon", false),

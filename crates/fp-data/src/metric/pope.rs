@@ -1,12 +1,12 @@
-//! POPE: is an object in the image? Yes or no, per way of choosing absent objects.
+//! POPE: whether an object is in the image, yes or no, by how absent objects were chosen.
 
 use super::breakdown::GroupScore;
 use super::error::MetricError;
 use super::yes_no::YesNo;
 
-/// LLaVA's reading of an answer: its first sentence without commas says no if one of
-/// the words `No`, `not`, `no` stands between single spaces, else yes. So `NO`, `Nope`,
-/// `don't`, `No!` and an empty answer are yes.
+/// LLaVA's parsing of an answer: its first sentence without commas means no if one of the words
+/// `No`, `not`, `no` stands between single spaces, else yes. So `NO`, `Nope`, `don't`, `No!` and an
+/// empty answer are yes.
 pub fn parse(answer: &str) -> YesNo {
     let sentence = answer
         .split('.')
@@ -19,7 +19,7 @@ pub fn parse(answer: &str) -> YesNo {
     if is_no { YesNo::No } else { YesNo::Yes }
 }
 
-/// lmms-eval's reading: the answer itself, without white space around, in lower case.
+/// lmms-eval's parsing: the whole answer, trimmed and in lower case.
 pub fn parse_lmms_eval(answer: &str) -> YesNo {
     match super::python_text::strip(&answer.to_lowercase()) {
         "yes" => YesNo::Yes,
@@ -28,20 +28,20 @@ pub fn parse_lmms_eval(answer: &str) -> YesNo {
     }
 }
 
-/// Counts of answers by what is right; yes is positive.
+/// Counts of answers by right answer; yes is positive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct YesNoCounts {
-    /// Said yes, rightly.
+    /// Answered yes, rightly.
     pub true_positive: usize,
-    /// Said yes, wrongly.
+    /// Answered yes, wrongly.
     pub false_positive: usize,
-    /// Said no, rightly.
+    /// Answered no, rightly.
     pub true_negative: usize,
-    /// Said no, wrongly.
+    /// Answered no, wrongly.
     pub false_negative: usize,
-    /// Said neither where yes was right.
+    /// Answered neither where yes was right.
     pub other_positive: usize,
-    /// Said neither where no was right.
+    /// Answered neither where no was right.
     pub other_negative: usize,
 }
 
@@ -70,39 +70,39 @@ impl YesNoCounts {
         Ok(())
     }
 
-    /// All answers.
+    /// Number of answers.
     pub fn total(&self) -> usize {
         let num_gold_yes = self.true_positive + self.false_negative + self.other_positive;
         num_gold_yes + self.false_positive + self.true_negative + self.other_negative
     }
 
-    /// Share of right answers; saying neither is wrong.
+    /// Share of right answers; neither yes nor no is wrong. `None` without answers.
     pub fn accuracy(&self) -> Option<f64> {
         ratio(self.true_positive + self.true_negative, self.total())
     }
 
-    /// Share of right ones among yes; `None` if none said yes.
+    /// Share of right answers among yes; `None` if none was yes.
     pub fn precision(&self) -> Option<f64> {
         ratio(self.true_positive, self.true_positive + self.false_positive)
     }
 
-    /// Share of yes where it was right, among yes and no; `None` if it never was.
+    /// Share of yes among the yes and no answers where yes was right; `None` without such answers.
     pub fn recall(&self) -> Option<f64> {
         ratio(self.true_positive, self.true_positive + self.false_negative)
     }
 
-    /// Harmonic mean of precision and recall; `None` where either has no value or both are 0.
+    /// Harmonic mean of precision and recall; `None` where either is undefined or both are 0.
     pub fn f1(&self) -> Option<f64> {
         let (precision, recall) = (self.precision()?, self.recall()?);
         (precision + recall > 0.0).then(|| 2.0 * precision * recall / (precision + recall))
     }
 
-    /// As lmms-eval has it: 0 where precision, recall or their mean has no value.
+    /// F1 as lmms-eval computes it: 0 where precision, recall or their mean is undefined.
     pub fn f1_lmms_eval(&self) -> f64 {
         self.f1().unwrap_or(0.0)
     }
 
-    /// Share of answers that say yes.
+    /// Share of yes among the answers; `None` without answers.
     pub fn yes_ratio(&self) -> Option<f64> {
         ratio(self.true_positive + self.false_positive, self.total())
     }
@@ -112,10 +112,10 @@ fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Counts per category, categories as they come.
+/// Counts per category.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PopeReport {
-    /// adversarial, popular, random; any others too.
+    /// adversarial, popular, random, or any other name.
     pub categories: std::collections::BTreeMap<String, YesNoCounts>,
 }
 
@@ -131,17 +131,17 @@ impl PopeReport {
             .add(said, gold)
     }
 
-    /// The headline: mean of the categories' F1; `None` if one has no value.
+    /// The headline figure: mean F1 over categories; `None` if one is undefined.
     pub fn mean_f1(&self) -> Option<f64> {
         self.mean(YesNoCounts::f1)
     }
 
-    /// Mean of the categories' accuracy.
+    /// Mean accuracy over categories; `None` if one is undefined.
     pub fn mean_accuracy(&self) -> Option<f64> {
         self.mean(YesNoCounts::accuracy)
     }
 
-    /// Counts over all categories, which lmms-eval takes its F1 from.
+    /// Counts summed over categories, from which lmms-eval computes its F1.
     pub fn pooled(&self) -> YesNoCounts {
         self.categories
             .values()

@@ -1,9 +1,9 @@
-//! Lists of texts as Python prints them, which some columns hold.
+//! Lists of strings in Python's notation, which some columns contain.
 
 use super::python_text::{float, is_space, strip};
 
-/// The texts of a list as Python prints it, such as `['a', "it's"]`; none for anything
-/// else. Numbers in it count as their text.
+/// Parses a list as Python prints it, such as `['a', "it's"]`; `None` for anything else. Numbers in
+/// it become text.
 pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     let inside = strip(text).strip_prefix('[')?.strip_suffix(']')?;
     let mut chars = inside.chars().peekable();
@@ -37,7 +37,7 @@ pub(crate) fn list(text: &str) -> Option<Vec<String>> {
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// The rest of a string literal whose opening quote is read.
+/// The rest of a string literal after its opening quote.
 fn quoted(chars: &mut Chars<'_>, quote: char) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -54,7 +54,7 @@ fn quoted(chars: &mut Chars<'_>, quote: char) -> Option<String> {
                 'u' => text.push(code_point(chars, 4)?),
                 'U' => text.push(code_point(chars, 8)?),
                 c @ ('\\' | '\'' | '"') => text.push(c),
-                // Python keeps a backslash that begins no escape.
+                // Python keeps a backslash that begins no escape sequence.
                 c => text.extend(['\\', c]),
             },
             c if c == quote => return Some(text),
@@ -69,7 +69,7 @@ fn code_point(chars: &mut Chars<'_>, num_digits: usize) -> Option<char> {
     char::from_u32(code?.ok()?)
 }
 
-/// A list as Python prints it, of texts in single quotes.
+/// Formats a list as Python prints it, with single quotes.
 pub(crate) fn print_list(texts: &[String]) -> String {
     let texts = texts.iter().map(|text| {
         let text = text

@@ -1,4 +1,4 @@
-//! Strings as Python treats them, since the reference evaluators are Python.
+//! Python's string operations, since the reference evaluators are written in Python.
 
 /// Whether Python's `str.isspace` holds: Unicode white space and U+001C–U+001F.
 pub(crate) fn is_space(c: char) -> bool {
@@ -10,12 +10,12 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// `str.split()`: words between any run of white space.
+/// `str.split()`: the words between runs of white space.
 pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 
-/// `str.lower()` of Python 2, one character for one: U+0130 becomes a plain i.
+/// `str.lower()` of Python 2, one character per character: U+0130 becomes a plain i.
 pub(crate) fn lower_python_2(text: &str) -> String {
     text.chars()
         .filter_map(|c| c.to_lowercase().next())
@@ -26,7 +26,7 @@ pub(crate) fn lower_python_2(text: &str) -> String {
 pub(crate) fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
-        // Rust has no title case; it differs from upper case for a few ligatures only.
+        // Rust has no title case; it differs from upper case only for a few ligatures.
         Some(first) => first
             .to_uppercase()
             .chain(chars.as_str().to_lowercase().chars())
@@ -35,7 +35,7 @@ pub(crate) fn capitalize(text: &str) -> String {
     }
 }
 
-/// `json.dumps` of a string: printable ASCII as it is, the rest escaped.
+/// `json.dumps` of a string: printable ASCII unchanged, the rest escaped.
 pub(crate) fn json_string(text: &str) -> String {
     let mut json = String::from("\"");
     for c in text.chars() {
@@ -77,7 +77,7 @@ fn ascii_digit(c: char) -> Option<char> {
     char::from_digit(code - ZEROS[place], 10)
 }
 
-/// `float(text)`: white space around, digits of any script and single underscores between
+/// `float(text)`: surrounding white space, digits of any script and single underscores between
 /// digits are allowed; so are `inf` and `nan` in any case.
 pub(crate) fn float(text: &str) -> Option<f64> {
     let mut plain = String::new();
@@ -98,7 +98,7 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     plain.parse().ok()
 }
 
-/// `round(number, 2)`: the nearest number of two decimals, ties by the exact value to even.
+/// `round(number, 2)`: the nearest number with two decimals; exact binary ties go to even.
 pub(crate) fn round_2(number: f64) -> f64 {
     // Formatting rounds the exact binary value, as Python does.
     format!("{number:.2}").parse().unwrap_or(number)
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn two_decimals() {
-        // Ties of the exact value go to the even digit; 2.675 is below its tie.
+        // Exact ties go to the even digit; 2.675 is below its tie.
         for (number, expected) in [
             (0.125, 0.12),
             (0.375, 0.38),

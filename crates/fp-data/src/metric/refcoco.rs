@@ -1,24 +1,24 @@
-//! RefCOCO, RefCOCO+ and RefCOCOg: find what an expression describes. A box is text,
-//! `[x0, y0, x1, y1]` in shares of the image's width and height as lmms-eval asks for
-//! it; an answer is right if its box and the right one overlap by half.
+//! RefCOCO, RefCOCO+ and RefCOCOg: locate what an expression describes. A box is text,
+//! `[x0, y0, x1, y1]` in fractions of the image's width and height, as in lmms-eval's prompt; an
+//! answer is right if its box has an IoU of at least one half with the reference.
 
-/// What comes before the expression in the user's message.
+/// Text before the expression in the prompt.
 const INSTRUCTION: &str = "Bounding box coordinates are specified in the format (top-left x, top-left y, bottom-right x, bottom-right y). All values are floating point numbers bounded between 0 and 1. Please provide the bounding box coordinate of the region this sentence describes: ";
 
-/// Overlap from which a box is right.
+/// Lowest IoU of a right box.
 const MIN_IOU: f64 = 0.5;
 
-/// The user's message.
+/// The prompt for an expression.
 pub fn question_text(expression: &str) -> String {
     format!("{INSTRUCTION}{expression}")
 }
 
-/// The expression of a message; none where it asks for something else.
+/// The expression in a prompt; `None` for other prompts.
 pub fn expression(question: &str) -> Option<&str> {
     question.strip_prefix(INSTRUCTION)
 }
 
-/// The right answer: a box of corners in pixels, of an image of `[width, height]`.
+/// The reference answer for a box with corners in pixels, in an image of `[width, height]` pixels.
 pub fn answer([x0, y0, x1, y1]: [f64; 4], [width, height]: [usize; 2]) -> String {
     let (width, height) = (width as f64, height as f64);
     let shares = [x0 / width, y0 / height, x1 / width, y1 / height];
@@ -48,8 +48,7 @@ pub fn parse(text: &str) -> Option<[f64; 4]> {
     None
 }
 
-/// Area that two boxes share, relative to what they cover together; 0 where they cover
-/// nothing.
+/// Intersection over union of two boxes; 0 where the union is empty.
 pub fn iou(a: [f64; 4], b: [f64; 4]) -> f64 {
     let area = |[x0, y0, x1, y1]: [f64; 4]| f64::max(0.0, x1 - x0) * f64::max(0.0, y1 - y0);
     let shared = area([
@@ -66,7 +65,7 @@ pub fn iou(a: [f64; 4], b: [f64; 4]) -> f64 {
     }
 }
 
-/// Whether an answer's box overlaps the right one's by half; without a box it doesn't.
+/// Whether the IoU of the answer's box and the reference is at least one half; false without a box.
 pub fn is_right(prediction: &str, answer: &str) -> bool {
     match (parse(prediction), parse(answer)) {
         (Some(said), Some(right)) => iou(said, right) >= MIN_IOU,

@@ -1,11 +1,11 @@
-//! ScienceQA: the letter of a choice.
+//! ScienceQA: the letter of an option.
 
 /// Letters that an answer may consist of.
 const LETTERS: &str = "ABCDE";
 
-/// LLaVA's reading: the answer is a letter A–E; or starts with one, a dot and a space;
-/// or holds `The answer is X.` exactly once, where the dot may be any character.
-/// Case matters and nothing is stripped. `None` is what its script calls FAILED.
+/// LLaVA's parsing: the answer is a letter A–E; or starts with one, a full stop and a space; or
+/// contains `The answer is X.` exactly once, where any character may replace the full stop. Case
+/// matters and nothing is trimmed. `None` is what its script calls FAILED.
 pub fn parse(answer: &str) -> Option<char> {
     let mut chars = answer.chars();
     if let Some(first) = chars.next().filter(|first| LETTERS.contains(*first))
@@ -35,8 +35,8 @@ pub fn parse(answer: &str) -> Option<char> {
 
 const STATEMENT: &str = "The answer is ";
 
-/// lmms-eval's comparison with the gold letter, white space around left out: equality
-/// without case, or a capital letter before a dot.
+/// lmms-eval's comparison with the gold letter, after trimming: equality ignoring case, or a
+/// capital letter before a full stop.
 pub fn is_right_lmms_eval(answer: &str, gold: &str) -> bool {
     let (answer, gold) = (
         super::python_text::strip(answer),
@@ -51,8 +51,8 @@ pub fn is_right_lmms_eval(answer: &str, gold: &str) -> bool {
         && first.is_some_and(|first| first.is_uppercase() && gold == first.to_string())
 }
 
-/// The user's message: `Context: ` and the hint if there is one, the question, and a
-/// line per choice. LLaVA's question files hold it in this form already.
+/// The prompt: `Context: ` and the hint if there is one, the question, and one line per choice.
+/// LLaVA's question files already have this form.
 pub fn question_text(hint: &str, question: &str, choices: &[impl AsRef<str>]) -> String {
     let mut text = String::new();
     if !hint.is_empty() {
@@ -65,7 +65,7 @@ pub fn question_text(hint: &str, question: &str, choices: &[impl AsRef<str>]) ->
     text
 }
 
-/// What follows the choices.
+/// The instruction after the choices.
 pub const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
             ("the answer is B.", None),
             ("The answer is A. No. The answer is B.", None),
             ("The answer is The answer is E.", Some('T')),
-            // The first match takes the T, so the second statement has lost its start.
+            // The first match includes the T, so the second statement has lost its beginning.
             ("The answer is AThe answer is B.", Some('A')),
             ("", None),
         ] {

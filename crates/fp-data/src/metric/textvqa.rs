@@ -1,20 +1,19 @@
-//! TextVQA: questions about text in the image, with or without the text that an OCR
-//! found. Accuracy is [`super::vqa::VqaRule::M4c`]'s.
+//! TextVQA: questions about text in the image, with or without the output of OCR in the prompt.
+//! Accuracy is that of [`super::vqa::VqaRule::M4c`].
 
 use super::error::MetricError;
 use super::python_text::capitalize;
 use super::vqa::{INSTRUCTION, VqaNormalizer};
 
-/// Gold answers that every question has.
+/// Number of gold answers of every question.
 pub const NUM_GOLDS: usize = 10;
 
-/// What precedes the OCR tokens.
+/// Text before the OCR tokens.
 const OCR_LINE: &str = "Reference OCR token: ";
 
-/// The user's message: the question with its first letter in upper and the rest in
-/// lower case, the OCR line if tokens are given (it stays where there are none), and
-/// the instruction. The line tells the answer in many cases, and hides what pruning
-/// loses: name results with and without it apart.
+/// The prompt: the question with its first letter in upper and the rest in lower case, the OCR line
+/// if tokens are given (even an empty list), and the instruction. The OCR line reveals many answers
+/// and hides what pruning loses: report results with and without it separately.
 pub fn question_text(question: &str, ocr_tokens: Option<&[String]>) -> String {
     let question = capitalize(question);
     match ocr_tokens {
@@ -23,8 +22,8 @@ pub fn question_text(question: &str, ocr_tokens: Option<&[String]>) -> String {
     }
 }
 
-/// Which OCR tokens are the evidence: those that equal one of the answers in M4C's form.
-/// Their boxes are what the kept tokens should cover.
+/// Indices of the OCR tokens that are the evidence: those that equal an answer in M4C's form. Their
+/// boxes are what the kept tokens should cover.
 pub fn evidence(ocr_tokens: &[String], answers: &[String]) -> Vec<usize> {
     let form = |text: &String| VqaNormalizer::M4c.normalize(text);
     let answers: std::collections::HashSet<String> = answers.iter().map(form).collect();
@@ -37,11 +36,11 @@ pub fn evidence(ocr_tokens: &[String], answers: &[String]) -> Vec<usize> {
         .collect()
 }
 
-/// The question in lower case, recovered from a prompt; with the image it is the key by
-/// which LLaVA's script finds the golds.
+/// The question in lower case, recovered from a prompt. LLaVA's script looks up the golds by it and
+/// the image.
 ///
 /// # Errors
-/// A prompt of a shape that the script doesn't know either.
+/// A prompt in a form that the script doesn't know either.
 pub fn question_key(prompt: &str) -> Result<String, MetricError> {
     let fail = |reason| MetricError::Prompt {
         prompt: prompt.chars().take(200).collect(),
@@ -49,7 +48,7 @@ pub fn question_key(prompt: &str) -> Result<String, MetricError> {
     };
     let lines: Vec<&str> = prompt.split('\n').collect();
     let question = if prompt.starts_with("OCR tokens: ") {
-        // The first `Question: ` that a ` Short answer:` follows, and the first of those.
+        // The first `Question: ` that is followed by ` Short answer:`, and the first of the latter.
         let after = prompt.split_once("Question: ").map(|(_, after)| after);
         after
             .and_then(|after| after.split_once(" Short answer:"))

@@ -1,12 +1,11 @@
-//! VizWiz: questions of blind people about their photographs. Accuracy is
-//! [`super::vqa::VqaRule::M4c`]'s as lmms-eval scores it, or
-//! [`super::vqa::VqaRule::VizWizApi`]'s.
+//! VizWiz: questions of blind people about their photographs. Accuracy is that of
+//! [`super::vqa::VqaRule::M4c`], as lmms-eval scores it, or of [`super::vqa::VqaRule::VizWizApi`].
 
 use super::python_text::capitalize;
 use super::vqa::{INSTRUCTION, VqaNormalizer};
 
-/// The user's message: the question with its first letter in upper and the rest in lower
-/// case, and what to say where the picture doesn't tell.
+/// The prompt: the question with its first letter in upper and the rest in lower case, and what to
+/// answer where the picture is insufficient.
 pub fn question_text(question: &str) -> String {
     let question = capitalize(question);
     format!(
@@ -15,12 +14,12 @@ pub fn question_text(question: &str) -> String {
     )
 }
 
-/// One entry of the file that the server takes.
+/// One entry of the server's submission file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VizWizEntry {
     /// File name of the image.
     pub image: String,
-    /// M4C's form of the answer.
+    /// The answer in M4C's form.
     pub answer: String,
 }
 

@@ -2,7 +2,7 @@
 
 use super::vqa::VqaNormalizer;
 
-/// What an answer says.
+/// Meaning of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum YesNo {
@@ -15,7 +15,7 @@ pub enum YesNo {
 }
 
 impl YesNo {
-    /// A gold label, in any case, white space around it ignored; `None` if it is neither.
+    /// Parses a gold label in any case, trimmed; `None` if it is neither.
     pub fn from_label(label: &str) -> Option<Self> {
         let label = label.trim();
         if label.eq_ignore_ascii_case("yes") {
@@ -24,7 +24,7 @@ impl YesNo {
         label.eq_ignore_ascii_case("no").then_some(YesNo::No)
     }
 
-    /// VLMEvalKit's reading: the words yes and no, if only one of them occurs.
+    /// VLMEvalKit's parsing: the words yes and no, if only one of them occurs.
     pub fn by_whole_words(answer: &str) -> Self {
         let lower = answer.to_lowercase();
         let cleaned = VqaNormalizer::VlmEvalKit.punctuation(&lower);

@@ -1,4 +1,4 @@
-//! Answers as a file of them has them, whichever form it is in.
+//! Answers as read from a file, whatever its form.
 
 use std::path::{Path, PathBuf};
 
@@ -9,38 +9,38 @@ use crate::dataset::{Benchmark, Problems, Reading};
 /// One answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// The question's id, as the file has it.
+    /// The question's id in the file.
     pub id: String,
-    /// What was asked, where the file says it.
+    /// The prompt, if the file has it.
     pub prompt: Option<String>,
-    /// The image's file, where the file of answers says it.
+    /// The image's file name, if the file has it.
     pub image: Option<String>,
-    /// What was said.
+    /// The answer's text.
     pub text: String,
-    /// The question's row in the dataset, from 0, where the file says it.
+    /// The question's row in the dataset, from 0, if the file has it.
     pub row: Option<usize>,
-    /// The kind of question, such as POPE's category, where the file says it.
+    /// The family of the question, such as POPE's category, if the file has it.
     pub family: Option<String>,
-    /// The right answer, where the file says it.
+    /// The reference answer, if the file has it.
     pub gold: Option<String>,
-    /// The score that the file gives the answer, 0 to 1, where it gives one.
+    /// The score that the file gives the answer, 0 to 1, if there is one.
     pub score: Option<f64>,
 }
 
-/// What another evaluator says of the answers that it wrote.
+/// Information of another evaluator about the answers that it wrote.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Origin {
-    /// The evaluator.
+    /// Name of the evaluator.
     pub tool: &'static str,
-    /// What it calls the benchmark, where the file says it.
+    /// The evaluator's name of the benchmark, if the file has it.
     pub task: Option<String>,
-    /// The benchmark, where it is known by that name.
+    /// The benchmark, if it is known by that name.
     pub benchmark: Option<Benchmark>,
-    /// Where the ids of the answers come from, as a clause.
+    /// Origin of the answers' ids, as a clause.
     pub ids: String,
-    /// Its own scores of them, from the file of results beside.
+    /// The evaluator's own scores, from the results file beside the answers.
     pub reported: Vec<Reported>,
-    /// What else has to be known of the file, as sentences without a full stop.
+    /// Other remarks on the file, as sentences without a full stop.
     pub notes: Vec<String>,
 }
 
@@ -53,20 +53,19 @@ pub struct AnswerFile {
     pub answers: Vec<Answer>,
     /// Lines that can't be used.
     pub problems: Problems,
-    /// The questions, where the file has them too: MME's and MMBench's forms do.
+    /// The questions, if the file includes them, as MME's and MMBench's forms do.
     pub questions: Option<Reading>,
-    /// The evaluator that wrote it, where the form is one of an evaluator's own.
+    /// The evaluator that wrote the file, if the form belongs to one.
     pub origin: Option<Origin>,
 }
 
 impl AnswerFile {
-    /// Reads a file in whichever form it is: LLaVA's JSON lines, a list of JSON such as
-    /// servers take, what lmms-eval logs with `--log_samples`, a file of predictions of
-    /// VLMEvalKit, a folder of MME's official tool, or a table of MMBench with a column
-    /// `prediction`.
+    /// Reads a file in any form: LLaVA's JSON lines, a JSON list as for servers, samples that
+    /// lmms-eval logs with `--log_samples`, a file of predictions of VLMEvalKit, a folder of MME's
+    /// official tool, or a table of MMBench with a column `prediction`.
     ///
     /// # Errors
-    /// A file that can't be read, is in no known form, or has scores of whole parts only.
+    /// A file that can't be read, is in no known form, or has only aggregated scores.
     pub fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
         forms::read(path)
     }

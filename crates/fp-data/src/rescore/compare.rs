@@ -1,4 +1,4 @@
-//! Two files of answers to the same questions, tested against each other.
+//! Statistical comparison of two files of answers to the same questions.
 
 use fp_stats::{
     CompareOptions, PairedComparison, StatisticComparison, StatsError, compare_paired,
@@ -10,32 +10,31 @@ use super::sets::{Additive, numbered};
 use super::{RescoreError, Scored};
 use crate::dataset::{Benchmark, Dataset};
 
-/// a against b; differences are a − b.
+/// Comparison of a with b; differences are a − b.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Comparison {
-    /// One file.
+    /// Name of the first file.
     pub a: String,
-    /// The other.
+    /// Name of the second file.
     pub b: String,
-    /// What is compared question by question: scores, or MMBench's questions, right in
-    /// every rotation.
+    /// The unit of comparison: questions' scores, or MMBench's questions that are right in every
+    /// rotation.
     pub unit: &'static str,
-    /// Mean score of a less that of b, from −1 to 1, whether there is a test or not; none
-    /// without questions.
+    /// Mean score of a minus that of b, from −1 to 1, with or without a test; `None` without
+    /// questions.
     pub difference: Option<f64>,
-    /// The test, images as clusters; scores from 0 to 1. None where it can't be made.
+    /// The test, with images as clusters and scores from 0 to 1. `None` where no test is possible.
     pub paired: Option<PairedComparison>,
     /// Why there is no test, as a clause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_paired: Option<String>,
-    /// Its p after Holm's correction over all pairs that were asked for and have one.
+    /// Its p value after Holm's correction over all requested pairs that have one.
     pub p_holm: Option<f64>,
-    /// The figure of papers where it is no mean over questions: POPE's mean F1 and MME's
-    /// score. In percent for POPE. None for other benchmarks, and where the figure is
-    /// undefined.
+    /// The figure that papers print where it is no mean over questions: POPE's mean F1, in percent,
+    /// and MME's score. `None` for other benchmarks, and where the figure is undefined.
     pub headline: Option<StatisticComparison>,
-    /// Why the figure of papers can't be compared, as a clause; none where it is, or is a
-    /// mean over questions.
+    /// Why that figure can't be compared, as a clause; `None` where it is compared, or is a mean
+    /// over questions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_headline: Option<String>,
 }
@@ -43,7 +42,7 @@ pub struct Comparison {
 /// Compares every pair, or every file with the one called `baseline`.
 ///
 /// # Errors
-/// Too few draws. A pair that has no test says why, and keeps the others.
+/// Too few draws. A pair without a test states the reason and doesn't affect the others.
 pub fn compare_all(
     dataset: &Dataset,
     scored: &[Scored],
@@ -79,7 +78,7 @@ pub fn compare_all(
 /// Compares two files of answers to `dataset`.
 ///
 /// # Errors
-/// Too few draws. Fewer than two images or an undefined figure are said in the result.
+/// Too few draws. Fewer than two images or an undefined figure are reported in the result.
 pub fn compare(
     dataset: &Dataset,
     a: &Scored,
@@ -132,7 +131,7 @@ pub fn compare(
     })
 }
 
-/// Why there is no test, where that is for the data; else the error.
+/// The reason why the data allow no test; any other error is returned.
 fn untestable(error: StatsError, dataset: &Dataset) -> Result<String, RescoreError> {
     match error {
         StatsError::TooFewClusters { .. } if dataset.benchmark == Benchmark::Mmbench => {
@@ -158,7 +157,7 @@ fn untestable(error: StatsError, dataset: &Dataset) -> Result<String, RescoreErr
     }
 }
 
-/// Which file's headline has no value, and why.
+/// Which file's headline figure is undefined, and why.
 fn why_undefined(both: [&Scored; 2]) -> Option<String> {
     let of = both.iter().filter_map(|scored| {
         let figure = scored.figures.headline()?;
@@ -169,7 +168,7 @@ fn why_undefined(both: [&Scored; 2]) -> Option<String> {
     (!of.is_empty()).then(|| of.join("; "))
 }
 
-/// Compares the figure of papers where it follows from what adds up over images.
+/// Compares the figure that papers print, where it follows from totals over images.
 fn compare_headline(
     additive: &Additive,
     dataset: &Dataset,

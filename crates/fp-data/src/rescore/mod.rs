@@ -1,9 +1,9 @@
-//! Metrics of answers that others produced, without a model: answer files of LLaVA, of
-//! MME's official tool, of MMBench, lmms-eval and VLMEvalKit, scored and compared pairwise.
+//! Scores answers that others produced, without a model: answer files of LLaVA, of MME's official
+//! tool, of MMBench, lmms-eval and VLMEvalKit are scored and compared pairwise.
 //!
-//! [`AnswerFile::read`] reads one file, [`Scored::new`] joins it with a dataset and
-//! scores it, [`compare`] tests two of them against each other on the same questions.
-//! [`AnswerSets`] are many sets of answers to the same questions, as a study has them.
+//! [`AnswerFile::read`] reads one file, [`Scored::new`] matches it with a dataset and scores it,
+//! and [`compare`] tests two of them against each other on the same questions. [`AnswerSets`] are
+//! many sets of answers to the same questions, as in a study.
 
 mod answers;
 mod compare;
@@ -43,10 +43,10 @@ pub enum RescoreError {
     /// A file or a dataset that can't be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A figure that has no value.
+    /// A figure that is undefined.
     #[error(transparent)]
     Metric(#[from] MetricError),
-    /// A test that can't be made.
+    /// A test that is impossible.
     #[error(transparent)]
     Stats(#[from] StatsError),
     /// A file in no known form.
@@ -54,25 +54,25 @@ pub enum RescoreError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is known.
+        /// The expected forms.
         reason: String,
     },
-    /// Answers that aren't the JSON that they have to be.
+    /// Answers that are invalid JSON or JSON of another shape.
     #[error("{}: {reason}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// What it is not.
+        /// What was expected.
         reason: &'static str,
-        /// What and where.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// Answers to nothing that was asked.
+    /// Answers of which none belongs to a question of the dataset.
     #[error("none of the {count} answers in {} belongs to a question of {dataset}: their ids are {}, the dataset's are {}", path.display(), examples(ids), examples(known))]
     NothingInCommon {
         /// The file.
         path: PathBuf,
-        /// Answers in it.
+        /// Number of answers in it.
         count: usize,
         /// The dataset.
         dataset: String,
@@ -81,54 +81,54 @@ pub enum RescoreError {
         /// The first ids of the questions.
         known: Vec<String>,
     },
-    /// Ids of two schemes that have some in common by chance.
+    /// Ids of two numbering schemes that share some numbers by chance.
     #[error("{unknown} of the {count} answers in {} belong to no question of {dataset}, {missing} of whose questions have no answer: ids such as {} are numbered differently from the dataset's, such as {}, and no prompt identifies the questions", path.display(), examples(ids), examples(known))]
     FewInCommon {
         /// The file.
         path: PathBuf,
-        /// Answers in it.
+        /// Number of answers in it.
         count: usize,
-        /// Those to no question.
+        /// Number of those to no question.
         unknown: usize,
         /// The dataset.
         dataset: String,
-        /// Questions without an answer.
+        /// Number of questions without an answer.
         missing: usize,
         /// The first ids of answers to no question.
         ids: Vec<String>,
         /// The first ids of the questions.
         known: Vec<String>,
     },
-    /// Answers to other questions than their ids say.
+    /// Answers to other questions than their ids mean.
     #[error("{others} of the {count} answers in {} were given to other questions than {dataset} has under their ids: question_id {id} was asked {prompt:?}, the dataset asks {question:?}; {}", path.display(), what_would_be_right(*is_known))]
     OtherQuestions {
         /// The file.
         path: PathBuf,
-        /// Answers in it.
+        /// Number of answers in it.
         count: usize,
-        /// Those to other questions.
+        /// Number of those to other questions.
         others: usize,
         /// The dataset.
         dataset: String,
-        /// The first id of them.
+        /// The first such id.
         id: String,
-        /// What it was asked.
+        /// The answer's prompt.
         prompt: String,
-        /// What the dataset asks under that id.
+        /// The dataset's question with that id.
         question: String,
-        /// Whether the dataset has the question that was asked, under another id.
+        /// Whether the dataset has the prompt's question, under another id.
         is_known: bool,
     },
-    /// Answers that another evaluator gave to another benchmark.
+    /// Answers of another evaluator to another benchmark.
     #[error("{}: {tool}'s answers to {task}, which is {benchmark}; {dataset} is {asked}: give the answers to {asked}, or name a dataset of {benchmark} with --dataset", path.display())]
     OtherBenchmark {
         /// The file.
         path: PathBuf,
         /// The evaluator.
         tool: &'static str,
-        /// What it calls the benchmark.
+        /// The evaluator's name of the benchmark.
         task: String,
-        /// The benchmark that it is.
+        /// The benchmark of the answers.
         benchmark: &'static str,
         /// The dataset.
         dataset: String,
@@ -140,12 +140,12 @@ pub enum RescoreError {
     Different {
         /// The first file.
         first: String,
-        /// The other one.
+        /// The second file.
         second: String,
     },
 }
 
-/// Ids as a message shows them.
+/// Ids as an error message shows them.
 fn examples(ids: &[String]) -> String {
     if ids.is_empty() {
         return "none".to_owned();
@@ -164,31 +164,31 @@ const fn what_would_be_right(is_known: bool) -> &'static str {
     }
 }
 
-/// One file of answers, joined with its questions and scored.
+/// One file of answers, matched with its questions and scored.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Scored {
-    /// What it is called in tables.
+    /// Its name in tables.
     pub name: String,
     /// The file.
     pub path: PathBuf,
     /// The dataset.
     pub dataset: String,
-    /// How answers met questions.
+    /// How answers were matched to questions.
     pub joined: Joined,
-    /// What came of it.
+    /// The resulting figures.
     #[serde(flatten)]
     pub figures: Figures,
-    /// What the answers are like.
+    /// Findings about the answers.
     pub health: Health,
-    /// Scores that the evaluator that wrote the answers gave them, beside ours.
+    /// Scores by the evaluator that wrote the answers, beside ours.
     pub reported: Vec<BesideOurs>,
 }
 
 impl Scored {
-    /// Joins and scores answers. Questions without an answer count as wrong.
+    /// Matches and scores answers. Questions without an answer count as wrong.
     ///
     /// # Errors
-    /// A dataset without answers, or answers to nothing of it.
+    /// A dataset without reference answers, or answers to none of its questions.
     pub fn new(name: &str, file: &AnswerFile, dataset: &Dataset) -> Result<Scored, RescoreError> {
         dataset.require_answers()?;
         let (texts, joined) = join(file, dataset)?;

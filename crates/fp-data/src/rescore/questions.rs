@@ -1,17 +1,17 @@
-//! The questions that answers are to: a dataset, whether its images are there or not.
+//! The questions that answers belong to: a dataset, with or without its images.
 
 use crate::dataset::{Dataset, DatasetError, ProblemKind, Reading, locate};
 
-/// Reads the dataset that `selector` names, as [`crate::dataset::open`] does, but for images:
-/// scores need none. A note says how many files aren't there.
+/// Reads the dataset that `selector` names, as [`crate::dataset::open`] does, but without requiring
+/// images, which scoring doesn't need. A note states how many image files are missing.
 ///
 /// # Errors
-/// As [`crate::dataset::open`], but for images that aren't there.
+/// As [`crate::dataset::open`], except for missing images.
 pub fn open_questions(selector: &str) -> Result<Dataset, DatasetError> {
     let mut dataset = with_or_without_images(locate(selector)?.read()?)?;
     let (count, others) = (dataset.text_only.len(), dataset.samples.len());
     if count > 0 {
-        // A study leaves them out; here they have a figure of their own.
+        // A study skips these questions; here they have a figure of their own.
         let is_left_out = |note: &String| note.ends_with("questions have no image and are skipped");
         dataset.notes.retain(|note| !is_left_out(note));
         dataset.notes.push(format!(
@@ -30,7 +30,7 @@ fn with_or_without_images(mut reading: Reading) -> Result<Dataset, DatasetError>
     let num_absent = absent.len();
     let others = reading.problems.without(ProblemKind::MissingImage);
     if others.is_empty() && reading.problems.len() > num_absent {
-        // Rows that can't be had without their image.
+        // Some rows can't be read without their image.
         return reading.whole();
     }
     reading.problems = others;

@@ -1,4 +1,4 @@
-//! Files for those who score answers elsewhere.
+//! Submission files for external scoring.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,33 +11,33 @@ use crate::metric::vizwiz::VizWizEntry;
 use crate::metric::vqa::{self, VqaEntry, VqaNormalizer};
 use crate::sample::Sample;
 
-/// A file to hand in.
+/// A submission file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// The ending of its name.
+    /// The file's extension.
     pub ending: &'static str,
     /// Its content: JSON, or for MMBench a workbook.
     pub content: Vec<u8>,
-    /// What its receiver won't say: how many questions have no answer in it.
+    /// Problems that the receiver doesn't report: how many questions have no answer.
     pub warnings: Vec<String>,
-    /// What stands empty in it for another reason.
+    /// Parts that are empty for another reason.
     pub notes: Vec<String>,
 }
 
-/// The file that the servers of VQAv2, VizWiz, TextVQA, MMBench, DocVQA, InfographicVQA and
-/// MMMU, GQA's script or MM-Vet's judge take. Receivers refuse files without all of their
-/// questions, so that each has an entry, an empty one where there is no answer; VQAv2's are
-/// all of `test2015`, whichever part was answered.
+/// The submission file for the servers of VQAv2, VizWiz, TextVQA, MMBench, DocVQA, InfographicVQA
+/// and MMMU, for GQA's script or for MM-Vet's judge. Receivers refuse incomplete files, so each
+/// question has an entry, an empty one where there is no answer; for VQAv2 these are all questions
+/// of `test2015`, whichever subset was answered.
 ///
 /// # Errors
-/// A benchmark without such a file, answers to nothing of the dataset.
+/// A benchmark without such a file, or answers to none of the dataset's questions.
 pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreError> {
     let form = |reason: String| RescoreError::Form {
         path: file.path.clone(),
         reason,
     };
     let (texts, joined) = join(file, dataset)?;
-    // A missing answer is an empty one.
+    // A missing answer becomes an empty one.
     let answers = || {
         let asked = dataset.samples.iter().zip(&texts.samples);
         asked.map(|(sample, text)| (sample, text.as_deref().unwrap_or_default()))
@@ -107,7 +107,7 @@ pub fn upload(file: &AnswerFile, dataset: &Dataset) -> Result<Upload, RescoreErr
                 .collect();
             json(serde_json::to_string(&entries))?
         }
-        // Who has the answers scores them here.
+        // Datasets with reference answers are scored locally.
         Benchmark::Textvqa if dataset.judge.is_some() => {
             let entry = |(sample, text): (&Sample, &str)| {
                 Ok(VqaEntry {

@@ -1,25 +1,25 @@
-//! The workbook that MMBench's server takes: its table with a column of answers.
+//! The submission workbook of MMBench's server: its table with a column of answers.
 
 use std::collections::HashMap;
 
 use super::{RescoreError, Upload};
 use crate::dataset::{Dataset, DatasetError, for_each_tab_row};
 
-/// Columns that the server takes, in its order, whichever the dataset's table has.
+/// Columns that the server expects, in order, whatever columns the dataset's table has.
 const COLUMNS: [&str; 9] = [
     "index", "question", "A", "B", "C", "D", PREDICTION, "answer", "split",
 ];
-/// The column of answers.
+/// Name of the answer column.
 const PREDICTION: &str = "prediction";
 
 /// Rows of the workbook, the header first.
 pub(super) struct Rows {
     pub(super) rows: Vec<Vec<String>>,
-    /// Columns that the dataset's table lacks: they stand empty.
+    /// Columns that the dataset's table lacks; they stay empty.
     pub(super) empty: Vec<&'static str>,
 }
 
-/// Rows of the dataset's table with the answers to them, in its order.
+/// The rows of the dataset's table with their answers, in the table's order.
 ///
 /// # Errors
 /// A dataset that was not read from such a table.
@@ -38,7 +38,7 @@ pub(super) fn mmbench(
     let mut places: [Option<usize>; COLUMNS.len()] = [None; COLUMNS.len()];
     let mut rows = Vec::new();
     for_each_tab_row(&path, |number, cells| {
-        // Reading the dataset made sure that all of this is UTF-8.
+        // Reading the dataset has checked that all of this is UTF-8.
         let text = |place: usize| {
             let cell = cells.get(place).map_or(&[][..], Vec::as_slice);
             String::from_utf8_lossy(cell).into_owned()
@@ -64,7 +64,7 @@ pub(super) fn mmbench(
     })
 }
 
-/// The rows as a workbook of one sheet, numbers as such in the column `index`.
+/// The rows as a workbook with one sheet; the column `index` holds numbers.
 #[cfg(feature = "xlsx")]
 pub(super) fn workbook(
     rows: &[Vec<String>],
@@ -100,7 +100,7 @@ pub(super) fn workbook(
     })
 }
 
-/// As the other one, which needs the feature `xlsx`.
+/// As above; without the feature `xlsx` this is an error.
 #[cfg(not(feature = "xlsx"))]
 pub(super) fn workbook(
     _rows: &[Vec<String>],

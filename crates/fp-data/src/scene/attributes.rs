@@ -1,6 +1,6 @@
-//! What an object can be.
+//! Attributes of objects.
 
-/// Colours, well apart from each other and from every background.
+/// Colours, easily distinguished from each other and from every background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Color {
     /// Red.
@@ -34,7 +34,7 @@ impl Color {
         Color::Pink,
     ];
 
-    /// Its word.
+    /// The colour's name.
     pub fn word(self) -> &'static str {
         match self {
             Color::Red => "red",
@@ -48,7 +48,7 @@ impl Color {
         }
     }
 
-    /// Red, green and blue.
+    /// Values of red, green and blue.
     pub(super) fn rgb(self) -> [i32; 3] {
         match self {
             Color::Red => [226, 34, 34],
@@ -63,7 +63,7 @@ impl Color {
     }
 }
 
-/// Outlines.
+/// Shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shape {
     /// A disc.
@@ -97,7 +97,7 @@ impl Shape {
         Shape::Heart,
     ];
 
-    /// Its word.
+    /// The shape's name.
     pub fn word(self) -> &'static str {
         match self {
             Shape::Circle => "circle",
@@ -122,10 +122,10 @@ pub enum Size {
 }
 
 impl Size {
-    /// Both.
+    /// Both sizes.
     pub const ALL: [Size; 2] = [Size::Small, Size::Large];
 
-    /// Its word.
+    /// The size's name.
     pub fn word(self) -> &'static str {
         match self {
             Size::Small => "small",
@@ -133,7 +133,7 @@ impl Size {
         }
     }
 
-    /// Sides that objects of this size have, in pixels.
+    /// Possible side lengths of objects of this size, in pixels.
     pub(super) fn sides(self) -> [i32; 3] {
         match self {
             Size::Small => [17, 18, 19],

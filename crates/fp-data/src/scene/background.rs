@@ -1,10 +1,9 @@
-//! What lies behind the objects: cloudy, noisy, full of strokes, and never in an
-//! object's colours.
+//! Backgrounds: cloudy, noisy, full of strokes, and never in an object's colour.
 
 use super::canvas::Canvas;
 use super::rng::SceneRng;
 
-/// Paints a background that no other image has.
+/// Paints a background that is unique to the image.
 pub(super) fn paint(canvas: &mut Canvas, rng: &mut SceneRng) {
     let side = canvas.side();
     let grey = rng.range(75, 165);
@@ -31,8 +30,8 @@ pub(super) fn paint(canvas: &mut Canvas, rng: &mut SceneRng) {
     }
 }
 
-/// Grain over everything, objects included; in blocks of two pixels, since finer
-/// grain would only make files large.
+/// Adds grain to everything, objects included, in blocks of two pixels, since finer grain would
+/// only make files larger.
 pub(super) fn grain(canvas: &mut Canvas, rng: &mut SceneRng) {
     let height = rng.range(2, 6);
     let side = canvas.side();
@@ -51,7 +50,7 @@ fn muted(rng: &mut SceneRng) -> [i32; 3] {
     [0; 3].map(|_: i32| grey + rng.range(-14, 14))
 }
 
-/// A straight line one to three pixels wide.
+/// Draws a straight line, one to three pixels wide.
 fn stroke(canvas: &mut Canvas, rng: &mut SceneRng) {
     let side = canvas.side();
     let color = muted(rng);
@@ -65,7 +64,7 @@ fn stroke(canvas: &mut Canvas, rng: &mut SceneRng) {
     }
 }
 
-/// A small grey block: something to overlook.
+/// Draws a small grey block, as a distractor.
 fn speck(canvas: &mut Canvas, rng: &mut SceneRng) {
     let side = canvas.side();
     let (width, height) = (rng.range(3, 9), rng.range(3, 9));
@@ -74,12 +73,12 @@ fn speck(canvas: &mut Canvas, rng: &mut SceneRng) {
     canvas.fill(x, y, width, height, color);
 }
 
-/// Cells of a lattice whose knots stand about `pixels` apart.
+/// Number of lattice cells per side whose nodes are about `pixels` apart.
 fn rng_cells(side: i32, pixels: i32) -> i32 {
     (side / pixels).max(1)
 }
 
-/// Random values on a grid of knots, smooth in between.
+/// Random values at the nodes of a grid, with smooth interpolation.
 struct Lattice {
     cells: i32,
     knots: Vec<i32>,
@@ -111,7 +110,7 @@ impl Lattice {
         )
     }
 
-    /// The cell of a coordinate, and how far into it, eased at both ends.
+    /// The cell of a coordinate, and the position inside it, eased at both ends.
     fn place(&self, coordinate: i32, side: i32) -> (i32, i32) {
         let scaled = coordinate * self.cells * Self::ONE / side;
         let (cell, t) = (scaled / Self::ONE, i64::from(scaled % Self::ONE));

@@ -1,5 +1,4 @@
-//! Scenes and questions as files: the plain form for evaluation, raw arrays for
-//! training.
+//! Writes scenes and questions: in the plain form for evaluation, as raw arrays for training.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -19,28 +18,28 @@ use crate::hash::sha256_hex;
 pub struct GenerateOptions {
     /// Seed of the whole benchmark.
     pub seed: u64,
-    /// Which part of it.
+    /// The split to generate.
     pub split: Split,
-    /// Scenes, numbered from 0.
+    /// Number of scenes, which are numbered from 0.
     pub num_images: u64,
-    /// Questions per image; a few more where some belong together.
+    /// Questions per image; slightly more where some belong together.
     pub questions_per_image: usize,
     /// Families and their weights.
     pub mixture: Mixture,
-    /// Objects per scene.
+    /// Number of objects per scene.
     pub num_objects: RangeInclusive<usize>,
 }
 
-/// What was generated.
+/// Counts of what was generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Generated {
     /// Number of scenes.
     pub images: u64,
-    /// Questions over all of them.
+    /// Number of questions in all scenes.
     pub questions: u64,
 }
 
-/// Why nothing could be generated.
+/// Why generation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
@@ -49,35 +48,35 @@ pub enum GenerateError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The folder holds something already.
+    /// The folder isn't empty.
     #[error("{} isn't empty; nothing is overwritten", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// A count that can't be met.
+    /// A count out of range.
     #[error("{what} is {found}, expected {expected}")]
     Count {
-        /// What was counted.
+        /// Name of the count.
         what: &'static str,
-        /// What was given.
+        /// The value given.
         found: String,
-        /// What can be given.
+        /// The expected values.
         expected: &'static str,
     },
 }
 
-/// Scenes that are drawn at a time: enough for every core, little in memory.
+/// Number of scenes drawn at a time: enough for every core, with little memory.
 const CHUNK: u64 = 256;
 
-/// Writes the plain form to a folder that is new or empty: `images/*.png`,
-/// `questions.jsonl` and `benchmark.json`, the last one last.
+/// Writes the plain form to a new or empty folder: `images/*.png`, `questions.jsonl` and finally
+/// `benchmark.json`.
 ///
 /// # Errors
-/// A folder that holds something, a file that can't be written, an empty request.
+/// A folder that isn't empty, a file that can't be written, or a request for nothing.
 pub fn write_benchmark(
     dir: &Path,
     options: &GenerateOptions,
@@ -133,10 +132,10 @@ pub fn write_benchmark(
     Ok(generated)
 }
 
-/// Writes raw arrays to a folder that is new or empty: `images.rgb`
-/// `[images, side, side, 3]`, `labels.u8` `[images, patches, 4]` (shape, colour,
-/// size and digit from 1, 0 for none), `questions.tsv` (image, family, text,
-/// answer, and what a chain finds on its way; line breaks as `\n`) and `meta.json`, the last one last.
+/// Writes raw arrays to a new or empty folder: `images.rgb` `[images, side, side, 3]`, `labels.u8`
+/// `[images, patches, 4]` (shape, colour, size and digit from 1, 0 for none), `questions.tsv`
+/// (image, family, text, answer, and the intermediate result of a chain; line breaks as `\n`) and
+/// finally `meta.json`.
 ///
 /// # Errors
 /// As [`write_benchmark`].
@@ -197,7 +196,7 @@ pub fn write_training(
     Ok(generated)
 }
 
-/// Draws scenes in parallel and hands them over in order.
+/// Draws scenes in parallel and passes them on in order.
 fn for_each_scene(
     options: &GenerateOptions,
     progress: &mut dyn FnMut(u64),
@@ -262,7 +261,7 @@ fn line(
     }
 }
 
-/// Patches at least half of which the boxes cover; boxes of a scene never overlap.
+/// Number of patches that the boxes cover by at least half; boxes of a scene never overlap.
 fn evidence_tokens(boxes: &[[i32; 4]]) -> usize {
     let patches = IMAGE_SIDE / PATCH;
     let overlap = |low: i32, high: i32, patch: i32| {

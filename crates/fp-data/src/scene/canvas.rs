@@ -1,4 +1,4 @@
-//! Pixels to draw on.
+//! A canvas of pixels.
 
 /// A square picture, values unbounded until [`Canvas::into_rgb`].
 pub(super) struct Canvas {
@@ -23,21 +23,21 @@ impl Canvas {
         (inside.contains(&x) && inside.contains(&y)).then(|| (y * self.side + x) as usize)
     }
 
-    /// Sets a pixel; outside the picture nothing happens.
+    /// Sets a pixel; ignored outside the picture.
     pub(super) fn set(&mut self, x: i32, y: i32, color: [i32; 3]) {
         if let Some(index) = self.index(x, y) {
             self.pixels[index] = color;
         }
     }
 
-    /// Changes a pixel's values; outside the picture nothing happens.
+    /// Changes a pixel's values; ignored outside the picture.
     pub(super) fn change(&mut self, x: i32, y: i32, change: impl Fn(i32) -> i32) {
         if let Some(index) = self.index(x, y) {
             self.pixels[index] = self.pixels[index].map(change);
         }
     }
 
-    /// Lays `color` over a pixel with a weight of `part` in `whole`.
+    /// Blends `color` over a pixel with weight `part`/`whole`.
     pub(super) fn blend(&mut self, x: i32, y: i32, color: [i32; 3], part: i32, whole: i32) {
         if let Some(index) = self.index(x, y) {
             for (value, color) in self.pixels[index].iter_mut().zip(color) {
@@ -55,7 +55,7 @@ impl Canvas {
         }
     }
 
-    /// Rows of red, green and blue bytes.
+    /// Bytes of red, green and blue, row by row.
     pub(super) fn into_rgb(self) -> Vec<u8> {
         self.pixels
             .into_iter()

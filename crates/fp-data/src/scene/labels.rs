@@ -1,20 +1,19 @@
-//! What each patch shows: targets of the vision tower's training.
+//! Labels of patches: the targets of the vision tower's training.
 
 use super::attributes::{Color, Shape, Size};
 use super::layout::{IMAGE_SIDE, Object, PATCH};
 use super::mask::{FULL, GLYPH_HEIGHT, GLYPH_WIDTH, coverage};
 
-/// Values per patch: shape, colour, size and digit, each counted from 1 with 0 for
-/// none, as they stand in `ALL`.
+/// Values per patch: shape, colour, size and digit, each counted from 1 in the order of `ALL`, with
+/// 0 for none.
 pub(super) const LABELS: usize = 4;
 
-/// A patch shows an object of which it holds this share of its own area, in percent.
+/// A patch shows an object if it contains at least this share of the object's area, in percent.
 const SHOWS_OBJECT: i32 = 25;
-/// A patch shows a digit of which it holds this share of the digit's field, in percent.
+/// A patch shows a digit if it contains at least this share of the digit's field, in percent.
 const SHOWS_DIGIT: i32 = 40;
 
-/// Labels `[patches, LABELS]`, patches row by row. The patch at an object's middle
-/// shows it in any case.
+/// Labels `[patches, LABELS]`, patches row by row. The patch at an object's centre always shows it.
 pub(super) fn patch_labels(objects: &[Object]) -> Vec<u8> {
     let patches = IMAGE_SIDE / PATCH;
     let mut labels = vec![0; (patches * patches) as usize * LABELS];

@@ -1,4 +1,4 @@
-//! Which objects a scene has, and where they stand.
+//! Selection and placement of a scene's objects.
 
 use super::attributes::{Color, Shape, Size};
 use super::mask::{GLYPH_HEIGHT, GLYPH_WIDTH};
@@ -6,12 +6,12 @@ use super::rng::SceneRng;
 
 /// Side of a picture, in pixels.
 pub const IMAGE_SIDE: i32 = 168;
-/// Side of a patch, in pixels: what a ViT makes one visual token of.
+/// Side of a patch, in pixels; a ViT turns each patch into one visual token.
 pub const PATCH: i32 = 14;
 /// Pixels that stay free between the boxes of two objects.
 const GAP: i32 = 5;
 
-/// Something to be seen and asked about.
+/// An object in a scene.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Its colour.
@@ -36,7 +36,7 @@ impl Object {
         [self.x, self.y, self.x + self.side, self.y + self.side]
     }
 
-    /// Its middle.
+    /// Its centre, (x, y) in pixels.
     pub fn centre(&self) -> (i32, i32) {
         (self.x + self.side / 2, self.y + self.side / 2)
     }
@@ -44,7 +44,7 @@ impl Object {
     /// Upper left corner of its digit.
     pub(super) fn glyph_corner(&self) -> (i32, i32) {
         let (x, y) = self.centre();
-        // A triangle's and a heart's middle lie lower and higher than their box's.
+        // The visual centre of a triangle is lower than its box's, that of a heart higher.
         let lift = match self.shape {
             Shape::Triangle => 3,
             Shape::Heart => -2,
@@ -60,10 +60,10 @@ impl Object {
     }
 }
 
-/// Places `count` objects, fewer if there is no room left.
+/// Places `count` objects, or fewer if there is no room left.
 ///
-/// Colours and shapes come from a handful per scene, so that many objects share
-/// one: that is what makes an object need two words, and links chains of questions.
+/// Colours and shapes come from a handful per scene, so that many objects share one: then a
+/// reference to an object needs two words, and chains of questions have links.
 pub(super) fn place_objects(rng: &mut SceneRng, count: usize) -> Vec<Object> {
     let num_colors = rng.range(3, 5) as usize;
     let num_shapes = rng.range(3, 5) as usize;
@@ -98,7 +98,7 @@ pub(super) fn place_objects(rng: &mut SceneRng, count: usize) -> Vec<Object> {
     objects
 }
 
-/// An edge such that the object's middle lies within three pixels of a patch's.
+/// A left or upper edge such that the object's centre is within three pixels of a patch's.
 fn place(rng: &mut SceneRng, side: i32) -> i32 {
     let margin = (side / 2 + 3) / PATCH;
     let patches = IMAGE_SIDE / PATCH;

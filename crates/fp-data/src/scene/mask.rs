@@ -1,11 +1,11 @@
-//! Outlines as coverage masks, in whole numbers alone: no rounding of a machine's
-//! own reaches a pixel.
+//! Shapes as coverage masks in integer arithmetic, so that no machine-dependent rounding affects a
+//! pixel.
 
 use super::attributes::Shape;
 
 /// Samples per pixel and axis.
 const SAMPLES: i32 = 4;
-/// Coverage of a pixel that lies wholly inside.
+/// Coverage of a pixel that is entirely inside.
 pub(super) const FULL: i32 = SAMPLES * SAMPLES;
 
 /// Coverage `[side, side]` of a shape, 0 to [`FULL`] per pixel.
@@ -14,8 +14,8 @@ pub(super) fn coverage(shape: Shape, side: i32) -> Vec<u8> {
     let mut mask = vec![0; (side * side) as usize];
     for y in 0..side * SAMPLES {
         for x in 0..side * SAMPLES {
-            // Twice the offset from the centre, so that samples sit between grid lines;
-            // then in thousandths of the half side.
+            // Twice the offset from the centre, so that samples are between grid lines; then in
+            // thousandths of half the side.
             let u = (2 * x + 1 - radius) * 1000 / radius;
             let v = (2 * y + 1 - radius) * 1000 / radius;
             if contains(shape, u, v) {
@@ -26,7 +26,7 @@ pub(super) fn coverage(shape: Shape, side: i32) -> Vec<u8> {
     mask
 }
 
-/// Whether (u, v), each from −1000 to 1000 with v downwards, lies in the shape.
+/// Whether (u, v), each from −1000 to 1000 with v downwards, is inside the shape.
 fn contains(shape: Shape, u: i32, v: i32) -> bool {
     let square = u * u + v * v;
     match shape {
@@ -44,7 +44,7 @@ fn contains(shape: Shape, u: i32, v: i32) -> bool {
     }
 }
 
-/// Corners of a five-pointed star, points at 1000 and notches at 450 from the centre.
+/// Vertices of a five-pointed star, with points at 1000 and notches at 450 from the centre.
 const STAR: [(i32, i32); 10] = [
     (0, -1000),
     (265, -364),
@@ -58,7 +58,7 @@ const STAR: [(i32, i32); 10] = [
     (-265, -364),
 ];
 
-/// Whether a ray to the right crosses the polygon's edges an odd number of times.
+/// Even-odd rule: whether a ray to the right crosses the polygon's edges an odd number of times.
 fn in_polygon(corners: &[(i32, i32)], u: i32, v: i32) -> bool {
     let mut is_inside = false;
     for (index, &(x0, y0)) in corners.iter().enumerate() {
@@ -109,9 +109,9 @@ const DIGITS: [[&str; 7]; 10] = [
     ],
 ];
 
-/// Width and height of a digit, whose strokes are two pixels wide.
+/// Width of a digit in pixels; strokes are two pixels wide.
 pub(super) const GLYPH_WIDTH: i32 = 10;
-/// See [`GLYPH_WIDTH`].
+/// Height of a digit in pixels.
 pub(super) const GLYPH_HEIGHT: i32 = 14;
 
 /// Whether pixel (x, y) of a digit's field is ink.

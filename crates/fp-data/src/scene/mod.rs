@@ -1,11 +1,10 @@
-//! The embedded benchmark: scenes drawn by rule, questions with known answers and
-//! known evidence.
+//! The embedded benchmark: procedurally drawn scenes, with questions whose answers and evidence are
+//! known.
 //!
-//! A scene is a noisy background with four to seven objects of a colour, a shape
-//! and a size, some with a digit on them. Every question knows which objects decide
-//! it, so that a kept set can be held against where the evidence lies. Everything
-//! follows from a seed, a split and an index, in whole numbers alone: the same
-//! bytes on every machine.
+//! A scene is a noisy background with four to seven objects, each with a colour, a shape and a
+//! size, some with a digit on them. Every question knows which objects decide it, so that kept
+//! tokens can be compared with the location of the evidence. Everything follows from a seed, a
+//! split and an index in integer arithmetic: the same bytes on every machine.
 //!
 //! ```
 //! use fp_data::scene::{Mixture, Scene, Split};
@@ -37,17 +36,17 @@ pub use layout::{IMAGE_SIDE, Object, PATCH};
 pub use question::{Family, Mixture, MixtureError, Question};
 pub use rng::SceneRng;
 
-/// Parts of the benchmark that share no seed, no background and no layout.
+/// Parts of the benchmark that have no seed, background or layout in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// For training.
     Train,
-    /// For choosing a recipe while training.
+    /// For selecting a training recipe.
     Validation,
-    /// For choosing among strategies.
+    /// Selection half: for selecting among strategies.
     Select,
-    /// For confirming a choice; looked at last.
+    /// Confirmation half: for confirming a selection; used last.
     Confirm,
 }
 
@@ -71,10 +70,10 @@ impl Split {
     }
 }
 
-/// A picture and what is in it.
+/// A picture and its objects.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    /// Objects, none hiding another.
+    /// The objects, none hiding another.
     pub objects: Vec<Object>,
     /// `[IMAGE_SIDE, IMAGE_SIDE, 3]` bytes: red, green, blue.
     pub pixels: Vec<u8>,
@@ -102,9 +101,8 @@ impl Scene {
         }
     }
 
-    /// Up to `count` different questions about the scene, families drawn by their
-    /// weights. A pair, and the rotations of a multiple choice, stay together, so
-    /// that there can be a few more.
+    /// Up to `count` different questions about the scene, with families drawn by their weights. A
+    /// pair, and the rotations of a multiple choice, stay together, so there may be slightly more.
     pub fn questions(&self, mixture: &Mixture, count: usize) -> Vec<Question> {
         question::questions(&self.objects, &mut self.rng.fork(3), mixture, count)
     }

@@ -1,7 +1,8 @@
-//! Pictures as PNG files of the same bytes in every build.
+//! PNG files with the same bytes in every build.
 //!
-//! Encoders compress with whichever implementation of deflate the whole program was built
-//! with, and each makes other bytes. Rows are filtered by the encoder, and compressed here.
+//! Encoders compress with whichever deflate implementation the whole program was built with, and
+//! each produces different bytes. Here the encoder only filters the rows; compression is done in
+//! this module.
 
 use std::io;
 
@@ -12,7 +13,7 @@ use miniz_oxide::inflate::decompress_to_vec_zlib;
 
 /// Bytes before the first chunk.
 const SIGNATURE: usize = 8;
-/// The most that is tried, to keep files small.
+/// Highest compression level, to keep files small.
 const LEVEL: u8 = 9;
 
 /// Encodes pixels, `[side, side, 3]`.
@@ -40,7 +41,7 @@ pub(super) fn encode(pixels: &[u8], side: u32) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The next chunk: its name and data, and what comes behind it.
+/// The next chunk: its name, its data, and the remaining bytes.
 fn chunk(bytes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     let (name, rest) = rest.split_first_chunk::<4>()?;
@@ -51,7 +52,7 @@ fn chunk(bytes: &[u8]) -> Option<([u8; 4], &[u8], &[u8])> {
 }
 
 fn write(out: &mut Vec<u8>, name: [u8; 4], data: &[u8]) {
-    // A picture of a few hundred pixels is far below what four bytes count.
+    // A picture of a few hundred pixels is far below the limit of four bytes.
     out.extend((data.len() as u32).to_be_bytes());
     let start = out.len();
     out.extend(name);

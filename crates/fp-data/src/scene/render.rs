@@ -1,4 +1,4 @@
-//! From objects to pixels.
+//! Renders objects as pixels.
 
 use super::background;
 use super::canvas::Canvas;
@@ -9,7 +9,7 @@ use super::rng::SceneRng;
 /// Digits are nearly black.
 const INK: [i32; 3] = [14, 14, 14];
 
-/// Draws objects on a background of their own, `[IMAGE_SIDE, IMAGE_SIDE, 3]` bytes.
+/// Draws objects on a background unique to the image, `[IMAGE_SIDE, IMAGE_SIDE, 3]` bytes.
 pub(super) fn render(objects: &[Object], rng: &mut SceneRng) -> Vec<u8> {
     let mut canvas = Canvas::new(IMAGE_SIDE);
     background::paint(&mut canvas, rng);

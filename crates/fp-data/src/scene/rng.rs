@@ -1,20 +1,18 @@
-//! The generator behind every scene: the same numbers on every machine, for ever.
+//! The random generator of scenes: the same numbers on every machine and in every version.
 
 use fp_scoring::hash::{GOLDEN_GAMMA, split_mix};
 
-/// SplitMix64, with the few draws that scenes need.
+/// SplitMix64, with the few distributions that scenes need.
 ///
-/// Written out here because a benchmark's pixels must not change with a library's
-/// version. Source: Steele, Lea & Flood, "Fast splittable pseudorandom number
-/// generators", 2014.
+/// Implemented here because a benchmark's pixels must not change with a library's version. Source:
+/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014.
 #[derive(Debug, Clone)]
 pub struct SceneRng {
     state: u64,
 }
 
 impl SceneRng {
-    /// The generator of one image. Different seeds, splits and indices give streams
-    /// that have nothing in common.
+    /// The generator of one image. Different seeds, splits and indices give unrelated streams.
     pub fn for_image(seed: u64, split: u64, index: u64) -> SceneRng {
         let mut state = mix(seed);
         for part in [split, index] {
@@ -23,8 +21,8 @@ impl SceneRng {
         SceneRng { state }
     }
 
-    /// A generator for one part of the work, such as the questions: drawing more or
-    /// less from it doesn't move what the others draw.
+    /// A generator for one part of the work, such as the questions: how much is drawn from it
+    /// doesn't affect the other parts.
     #[must_use]
     pub fn fork(&self, part: u64) -> SceneRng {
         SceneRng {
@@ -48,12 +46,12 @@ impl SceneRng {
         low + self.below((high - low + 1) as usize) as i32
     }
 
-    /// True in `num` of `den` cases.
+    /// True with probability `num`/`den`.
     pub fn chance(&mut self, num: usize, den: usize) -> bool {
         self.below(den) < num
     }
 
-    /// One of `items`, which must not be empty.
+    /// A random element of `items`, which must not be empty.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }
@@ -65,7 +63,7 @@ impl SceneRng {
         }
     }
 
-    /// `count` different ones of `items`, in random order; all of them if there are fewer.
+    /// `count` different elements of `items`, in random order; all of them if there are fewer.
     pub fn sample<T: Copy>(&mut self, items: &[T], count: usize) -> Vec<T> {
         let mut items = items.to_vec();
         self.shuffle(&mut items);

@@ -1,11 +1,11 @@
-//! The same question in short, in full and at length.
+//! The same question in short, in full and with extra text.
 //!
-//! Where the words that matter stand, and how many others follow, is what query
-//! strategies differ in: so both vary.
+//! Query strategies differ in where the relevant words are and how many others follow, so both
+//! vary.
 
 use super::rng::SceneRng;
 
-/// Said before a question, which then begins with a small letter.
+/// Text before a question, which then begins with a lower-case letter.
 const OPENINGS: [&str; 5] = [
     "Look at the picture with care and then tell me:",
     "There are some objects in this image, some of them small and some large. Now,",
@@ -14,7 +14,7 @@ const OPENINGS: [&str; 5] = [
     "Here is an image with a few objects on a noisy background. So",
 ];
 
-/// Said after a question.
+/// Text after a question.
 const CLOSINGS: [&str; 5] = [
     "Answer the question using a single word or phrase.",
     "Please look with care, and then answer with one word.",
@@ -23,7 +23,7 @@ const CLOSINGS: [&str; 5] = [
     "Some other objects in the picture have nothing to do with it.",
 ];
 
-/// Chooses between a short and a full form, and puts words around the full one.
+/// Chooses between a short and a full form, and adds text around the full one.
 pub(super) fn worded(rng: &mut SceneRng, short: &str, full: &str) -> String {
     match rng.below(25) {
         0..10 => capitalized(short),

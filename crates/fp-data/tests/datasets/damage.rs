@@ -1,4 +1,4 @@
-//! Ways to damage a file, and what has to come of it.
+//! Ways to damage a file, and the expected results.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use fp_data::dataset::{Benchmark, Dataset, ProblemKind, find};
 
 use super::dataset_support::embedded;
 
-/// What has to come of a damage.
+/// Expected result of a damage.
 pub(crate) enum Expect {
-    /// Nothing: the same samples.
+    /// No effect: the same samples.
     Same,
-    /// This many questions that can't be used, and what one of the messages says.
+    /// This many unusable questions, and text of one of the messages.
     Problems(ProblemKind, usize, &'static str),
-    /// A file that can't be used at all; its name and what is wrong.
+    /// An unusable file: its name, and text of the error.
     Refused(&'static str, &'static str),
 }
 
@@ -37,13 +37,13 @@ pub(crate) fn with_mark(bytes: &[u8]) -> Vec<u8> {
     [b"\xef\xbb\xbf", bytes].concat()
 }
 
-/// Blank lines before, behind and between all others.
+/// Adds blank lines before, after and between all others.
 pub(crate) fn with_blank_lines(bytes: &[u8]) -> Vec<u8> {
     let text = text(bytes);
     format!("\n{}\n \t\r\n\n", text.replace('\n', "\n\r\n")).into_bytes()
 }
 
-/// Blank lines at the end, where cells of tables can't go over them.
+/// Adds blank lines at the end, for tables whose cells may span lines.
 pub(crate) fn with_blank_end(bytes: &[u8]) -> Vec<u8> {
     [b" \r\n", bytes, b"\n \n\t\t\r\n\n"].concat()
 }
@@ -63,7 +63,7 @@ pub(crate) fn half(bytes: &[u8]) -> Vec<u8> {
     bytes[..bytes.len() / 2].to_vec()
 }
 
-/// One letter of the first occurrence of `part` as Latin-1 has it.
+/// Replaces one letter in the first occurrence of `part` by a Latin-1 byte.
 pub(crate) fn latin_1(bytes: &[u8], part: &str) -> Vec<u8> {
     let text = text(bytes);
     let at = text.find(part).unwrap();
@@ -84,7 +84,7 @@ pub(crate) fn small() -> Dataset {
     dataset
 }
 
-/// Damages one file of a layout at a time and looks at what reading says.
+/// Damages one file of a layout at a time and checks the result of reading.
 #[track_caller]
 pub(crate) fn check(
     dataset: &Dataset,
@@ -115,7 +115,7 @@ pub(crate) fn check(
                 );
                 assert_eq!(problems.len(), *count, "{what}: {problems}");
                 assert!(problems.to_string().contains(message), "{what}: {problems}");
-                // Nothing else is lost, and a study refuses the rest.
+                // Nothing else is lost, and a study refuses the damaged dataset.
                 let num_lost = whole.dataset.samples.len() - found.dataset.samples.len();
                 assert!(num_lost <= *count, "{what}: {num_lost}");
                 assert!(found.whole().is_err(), "{what}");

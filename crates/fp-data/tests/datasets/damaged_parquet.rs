@@ -1,4 +1,4 @@
-//! What can be wrong with Parquet files: named by file, column, and what was found instead.
+//! Defects of Parquet files: the error names the file, the column and what was found.
 #![cfg(feature = "parquet")]
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ enum Values {
     Texts(Vec<&'static str>),
     Numbers(Vec<i64>),
     Reals(Vec<f64>),
-    /// Some rows have none.
+    /// Images; `None` in rows without one.
     Images(Vec<Option<&'static [u8]>>),
 }
 
@@ -166,7 +166,7 @@ fn missing_columns_are_named() {
     );
     assert!(error.contains("to be MME's it lacks answer"), "{error}");
     assert!(locate(&folder.path().display().to_string()).is_err());
-    // Beside a dataset that is known, a file of something else is left alone.
+    // A file of something else beside a known dataset is ignored.
     write(&folder.path().join("data/dev.parquet"), &mme());
     assert_eq!(find(folder.path()).unwrap().len(), 1);
 }
@@ -206,7 +206,7 @@ fn rows_are_named_by_their_file() {
     let mut columns = changed("question_id", Values::Texts(vec!["a/2.png"; 2]));
     columns[2].1 = Values::Texts(vec!["Yes", "perhaps"]);
     write(&second, &columns);
-    // Its answers are seen to be wrong only where all is put together.
+    // Its invalid answers are only noticed when the files are combined.
     check(ProblemKind::InvalidValue, "row 4:");
     columns[2].1 = Values::Texts(vec!["Yes", "No"]);
     columns[4].1 = Values::Images(vec![None, Some(b"two")]);
@@ -226,7 +226,7 @@ fn columns_of_answers_with_nothing_in_them_are_no_answers() {
     assert_eq!(dataset.samples.len(), 2);
     let error = fp_scoring::error_text(&dataset.require_answers().unwrap_err());
     assert!(error.contains("no reference answers"), "{error}");
-    // One of them is a hole.
+    // One of the answers is empty.
     write(&path, &changed("answer", Values::Texts(vec!["Yes", ""])));
     let problems = read(folder.path()).unwrap().problems;
     assert_eq!(
@@ -249,7 +249,7 @@ fn damaged_files_are_named() {
             "{error}"
         );
     }
-    // Pages that were overwritten, under a footer that is whole.
+    // Overwritten pages under an intact footer.
     let mut pages = bytes.clone();
     pages[4..60].fill(0xff);
     std::fs::write(&path, pages).unwrap();
@@ -261,7 +261,7 @@ fn damaged_files_are_named() {
     assert!(error.unwrap_err().contains("test-00000-of-00001.parquet"));
 }
 
-/// Zigzag, then seven bits a byte: how Thrift writes a whole number.
+/// Zigzag encoding, seven bits per byte: Thrift's encoding of a whole number.
 fn varint(value: u64) -> Vec<u8> {
     let mut left = value << 1;
     let mut bytes = Vec::new();
@@ -273,7 +273,8 @@ fn varint(value: u64) -> Vec<u8> {
     bytes
 }
 
-/// A file whose description says another number where `which` of `count` stands in it.
+/// A file whose metadata has `to` in place of `from`, at the occurrences that `which` selects by
+/// their index and number.
 fn with_description(
     bytes: &[u8],
     from: u64,
@@ -317,7 +318,7 @@ fn many() -> Columns {
     ]
 }
 
-/// Numbers of rows that the file can't hold: nothing is allocated by them.
+/// Numbers of rows that the file can't hold cause no allocation.
 #[test]
 fn numbers_of_rows_are_held_against_the_file() {
     let (folder, path) = folder();
@@ -337,7 +338,7 @@ fn numbers_of_rows_are_held_against_the_file() {
                 Err(error) => fp_scoring::error_text(&error),
                 Ok(parts) => match parts[0].read() {
                     Err(error) => fp_scoring::error_text(&error),
-                    // Fewer rows than there are, consistently, can't be told from a smaller file.
+                    // A consistently smaller number of rows looks like a smaller file.
                     Ok(_) if name == "all" && number < 12_345 => continue,
                     Ok(_) => panic!("{name} {number}"),
                 },
@@ -347,7 +348,7 @@ fn numbers_of_rows_are_held_against_the_file() {
     }
 }
 
-/// A page of a few bytes that says that it decompresses to gigabytes.
+/// A page of a few bytes that claims to decompress to gigabytes.
 #[test]
 fn what_pages_decompress_to_is_held_against_a_limit() {
     use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -367,7 +368,7 @@ fn what_pages_decompress_to_is_held_against_a_limit() {
         ((1 << 30) + 1, "comes to more than 1024 MiB"),
         (u64::MAX >> 2, "comes to more than 1024 MiB"),
     ] {
-        // Type, then the decompressed size; what follows moves, which nobody gets to.
+        // Type, then the decompressed size; the bytes after it move, but are never reached.
         let mut changed = bytes[..start + 3].to_vec();
         changed.extend(varint(size));
         let old = bytes[start + 3..]
@@ -375,7 +376,7 @@ fn what_pages_decompress_to_is_held_against_a_limit() {
             .position(|byte| byte & 0x80 == 0)
             .unwrap();
         changed.extend(&bytes[start + 3 + old + 1..bytes.len()]);
-        // The description is found from the end of the file, the page from its beginning.
+        // The metadata is found from the end of the file, the page from its beginning.
         std::fs::write(&path, &changed).unwrap();
         let told = read(folder.path()).map(drop).unwrap_err();
         assert!(told.contains(said) && told.contains("category"), "{told}");
@@ -383,7 +384,7 @@ fn what_pages_decompress_to_is_held_against_a_limit() {
     }
 }
 
-/// Bytes changed anywhere: an error or other content, at once, and never a panic.
+/// Changed bytes anywhere give an error or other content promptly, and never a panic.
 #[test]
 fn bytes_changed_anywhere_end_nothing() {
     let (folder, path) = folder();

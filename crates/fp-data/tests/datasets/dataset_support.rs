@@ -1,4 +1,4 @@
-//! Datasets of known answers, written in a layout and read back.
+//! Datasets with known answers, written in a layout and read back.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(crate) fn embedded() -> Dataset {
     load(&fp_data::embedded::benchmark_dir("confirm").unwrap()).unwrap()
 }
 
-/// Choices, which the shipped splits don't have, drawn as those were.
+/// Multiple-choice questions, which the shipped splits lack, generated in the same way.
 pub(crate) fn choices(folder: &Path) -> Dataset {
     let options = GenerateOptions {
         seed: 1,
@@ -27,7 +27,7 @@ pub(crate) fn choices(folder: &Path) -> Dataset {
     load(folder).unwrap()
 }
 
-/// The embedded questions that one box decides, asked as expressions.
+/// The embedded questions that one box decides, turned into expressions.
 pub(crate) fn expressions() -> Dataset {
     let mut dataset = embedded();
     dataset.answer_rule = AnswerRule::Refcoco;
@@ -41,7 +41,7 @@ pub(crate) fn expressions() -> Dataset {
     dataset
 }
 
-/// What may be said instead of a right answer, by benchmark.
+/// Wrong answers to give, by benchmark.
 pub(crate) fn wrong(benchmark: Benchmark) -> &'static [&'static str] {
     match benchmark {
         Benchmark::Pope | Benchmark::Mme => &["yes", "no"],
@@ -50,7 +50,7 @@ pub(crate) fn wrong(benchmark: Benchmark) -> &'static [&'static str] {
         | Benchmark::Ai2d
         | Benchmark::Seedbench
         | Benchmark::Mmstar => &["A", "B"],
-        // Nothing that is near or contained.
+        // Answers that are neither similar nor contained.
         Benchmark::Docvqa | Benchmark::Infovqa => &["qqqqqqqqqq"],
         Benchmark::Ocrbench => &["?!"],
         Benchmark::Refcoco => &["[0, 0, 0.01, 0.01]"],
@@ -58,7 +58,7 @@ pub(crate) fn wrong(benchmark: Benchmark) -> &'static [&'static str] {
     }
 }
 
-/// What a model may have said: wrong every third time.
+/// A model's answer: wrong every third time.
 pub(crate) fn recorded(number: usize, sample: &Sample, others: &[&str]) -> String {
     let right = &sample.answers[0];
     let wrong = others
@@ -75,7 +75,7 @@ pub(crate) fn recorded(number: usize, sample: &Sample, others: &[&str]) -> Strin
     first.chain(letters).collect()
 }
 
-/// The first part that a folder holds.
+/// Reads the first dataset in a folder.
 pub(crate) fn read_back(folder: &Path) -> Dataset {
     let part = find(folder).unwrap().into_iter().next().unwrap();
     part.read().unwrap().whole().unwrap()
@@ -83,8 +83,8 @@ pub(crate) fn read_back(folder: &Path) -> Dataset {
 
 type Write = fn(&Dataset, Benchmark, &Path) -> Result<Exported, DatasetError>;
 
-/// Writes a dataset and reads it back: the same prompts, answers, images and boxes, and
-/// for the same recorded answers the same accuracy.
+/// Writes a dataset and reads it back: prompts, answers, images and boxes are the same, and so is
+/// the accuracy of the same recorded answers.
 #[track_caller]
 pub(crate) fn check_layout(dataset: &Dataset, benchmark: Benchmark, write: Write) {
     let folder = tempfile::tempdir().unwrap();
@@ -126,7 +126,7 @@ fn check_same(original: &[&Sample], back: &Dataset) {
         }
         assert_eq!(answers, before.answers);
         assert_eq!(pixels(after), pixels(before));
-        // The same questions share an image, whatever it is called.
+        // The same questions share an image, whatever its name.
         let known = images.entry(&after.image_id).or_insert(&before.image_id);
         if !matches!(back.benchmark, Benchmark::Scienceqa | Benchmark::Mmbench) {
             assert_eq!(*known, before.image_id);
@@ -134,7 +134,7 @@ fn check_same(original: &[&Sample], back: &Dataset) {
         let is_near =
             |a: &[f64; 4], b: &[f64; 4]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9);
         let has = |area: &[f64; 4]| after.boxes.iter().any(|other| is_near(area, other));
-        // MMBench has no boxes; TextVQA those of every token that says the answer.
+        // MMBench has no boxes; TextVQA has those of every token that equals the answer.
         if back.benchmark != Benchmark::Mmbench {
             assert!(before.boxes.iter().all(has), "{}", after.id);
         }
@@ -144,7 +144,7 @@ fn check_same(original: &[&Sample], back: &Dataset) {
     }
 }
 
-/// The samples that were written, found again by prompt and image.
+/// The samples that were written, found by prompt and image.
 fn matching<'a>(dataset: &'a Dataset, back: &Dataset) -> Vec<&'a Sample> {
     let mut known: HashMap<(String, Vec<u8>), Vec<&Sample>> = HashMap::new();
     for sample in dataset.samples.iter().rev() {

@@ -1,4 +1,4 @@
-//! Folders with a file of answers per image.
+//! Folders with one file of answers per image.
 
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ fn folders_of_answers() {
                 |bytes| replaced(bytes, "\tYes", "\tYes\tsure"),
                 Problems(MissingAnswer, 1, "3 columns; expected question and answer"),
             ),
-            // Every question is found, and yet a line is not what it has to be.
+            // Every question is found, although one line is invalid.
             (
                 "a stray line",
                 first,
@@ -107,7 +107,7 @@ fn folders_of_answers() {
     );
 }
 
-/// One task with a bad line leaves the others as they are.
+/// A bad line in one task doesn't affect the others.
 #[test]
 fn a_bad_line_of_one_task_leaves_the_others() {
     let mut dataset = small();

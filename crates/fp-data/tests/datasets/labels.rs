@@ -1,4 +1,4 @@
-//! POPE's labels, which belong to questions by their place.
+//! POPE's labels, which are matched to questions by position.
 
 use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, Encoding, InvalidValue, Malformed, MissingAnswer};
@@ -26,7 +26,7 @@ fn labels_by_place() {
                 utf_16,
                 Refused("coco_pope_paired.json", "UTF-16"),
             ),
-            // A line that can't be read costs its own question alone.
+            // An unreadable line affects only its own question.
             (
                 "not JSON",
                 QUESTIONS,

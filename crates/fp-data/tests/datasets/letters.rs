@@ -1,4 +1,4 @@
-//! Choices: lines beside the authors' files of answers.
+//! Multiple-choice questions: lines beside the authors' files of answers.
 
 use Expect::{Problems, Refused, Same};
 use ProblemKind::{InvalidValue, Malformed, MissingAnswer, MissingImage};
@@ -37,7 +37,7 @@ fn diagrams_have_a_file_each() {
         &[
             ("mark", QUESTIONS, with_mark, Same),
             ("CR LF", file, with_crlf, Same),
-            // One file costs the questions on its image.
+            // One file affects only the questions on its image.
             (
                 "UTF-16",
                 file,

@@ -1,4 +1,4 @@
-//! Files with an object a line, and what stands beside them.
+//! Files with one JSON object per line, and the files beside them.
 
 use Expect::{Problems, Refused, Same};
 use ProblemKind::{
@@ -279,8 +279,8 @@ fn lines_with_files_beside_them() {
     );
 }
 
-/// The official script for scores asks for a part's questions by another name, under which
-/// the unbalanced ones may stand, too.
+/// The official scoring script expects a split's questions under another name, in a file that may
+/// also contain the unbalanced ones.
 #[test]
 fn official_questions_by_either_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -291,7 +291,7 @@ fn official_questions_by_either_name() {
     let other = path.join("testdev_balanced_all_questions.json");
     std::fs::rename(&official, &other).unwrap();
     assert_eq!(read(&path).unwrap().dataset.samples, whole);
-    // Alone, without LLaVA's questions.
+    // Only the official questions, without LLaVA's.
     std::fs::remove_file(path.join("llava_gqa_testdev_balanced.jsonl")).unwrap();
     let images = path.join("data/images");
     let entries: Vec<_> = std::fs::read_dir(&images).unwrap().collect();

@@ -1,4 +1,4 @@
-//! Files of JSON that are one list.
+//! JSON files that are one list.
 
 use Expect::{Problems, Refused, Same};
 use ProblemKind::{DuplicateId, InvalidValue, Malformed, MissingAnswer, MissingImage};

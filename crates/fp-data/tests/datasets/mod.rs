@@ -1,6 +1,6 @@
-//! Datasets: every layout written and read back, the procedural benchmark, and what can be
-//! wrong, family by family: counted and named, or refused as a whole with the file's name.
-//! Never a smaller dataset without a word.
+//! Datasets: every layout written and read back, the procedural benchmark, and defects of each
+//! benchmark's files: counted and named, or refused as a whole with the file's name. They never
+//! shrink a dataset silently.
 
 mod answers;
 mod damage;

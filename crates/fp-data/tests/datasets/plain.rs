@@ -35,7 +35,7 @@ fn the_plain_form() {
             ),
         ],
     );
-    // Without a hash in the description, lines are looked at one by one.
+    // Without a hash in the description, lines are checked one by one.
     let folder = tempfile::tempdir().unwrap();
     export(&small(), Benchmark::Plain, folder.path()).unwrap();
     let description = folder.path().join(DESCRIPTION);
@@ -69,7 +69,7 @@ fn the_plain_form() {
     }
 }
 
-/// `images` and the names of images stay inside the folder, whatever they are spelled like.
+/// `images` and image names stay inside the folder, however they are spelled.
 #[test]
 fn folders_of_images_lead_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The embedded benchmark's generator: the same bytes everywhere, questions that have
-//! one answer, and texts of every length.
+//! The embedded benchmark's generator: the same bytes everywhere, unambiguous questions, and texts
+//! of every length.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -11,8 +11,8 @@ use fp_data::scene::{
 };
 use sha2::{Digest, Sha256};
 
-/// Of everything that `options()` writes. It changes with the generator alone: then the
-/// embedded benchmark has to be made anew, and the model with it.
+/// Digest of everything that `options()` writes. It changes only with the generator; then the
+/// embedded benchmark and the model must be remade.
 const DIGEST: &str = "d0fb67ec739460d8da0b83d9888f3e5f8e77651a4bab7d37dcb1798901da1ede";
 
 fn options() -> GenerateOptions {
@@ -199,7 +199,7 @@ fn yes_and_no_are_balanced_and_pairs_hold_one_of_each() {
 
 #[test]
 fn questions_are_short_and_long() {
-    // Words and punctuation, with the two tokens of `ASSISTANT:`.
+    // Number of words and punctuation marks, plus the two tokens of `ASSISTANT:`.
     let lengths: Vec<usize> = many_questions("attribute=3,existence=2,paired,glyph=2,chain=6")
         .iter()
         .flat_map(|(_, questions)| questions)

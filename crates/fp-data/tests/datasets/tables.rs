@@ -1,4 +1,4 @@
-//! Tables with tabs.
+//! Tab-separated tables.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ fn tables() {
             ),
         ],
     );
-    // A column of answers with nothing in it is that of a test part.
+    // An empty answer column means a test split.
     let path = folder.path().join("unanswered");
     export(&dataset, Benchmark::Mmbench, &path).unwrap();
     let table = path.join(TABLE);
@@ -99,7 +99,7 @@ fn tables() {
     let unanswered = read(&path).unwrap().whole().unwrap();
     assert_eq!(unanswered.samples.len(), dataset.samples.len());
     assert!(unanswered.judge.is_some());
-    // The place of an image counts from the file's start, whatever the mark, line ends and
+    // The offset of an image counts from the start of the file, with byte order mark, line ends and
     // blank lines.
     let path = folder.path().join("marked");
     export(&dataset, Benchmark::Mmbench, &path).unwrap();

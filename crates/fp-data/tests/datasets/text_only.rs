@@ -1,4 +1,4 @@
-//! Questions without an image, and questions whose image isn't there.
+//! Text-only questions, and questions whose image is missing.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn plain(folder: &Path, lines: &[Value]) {
     std::fs::write(folder.join("questions.jsonl"), lines).unwrap();
 }
 
-/// A line; `image` null for one without the key.
+/// A line; with `image` `None` it lacks the key.
 fn line(id: &str, image: Option<Value>) -> Value {
     let mut line = json!({"id": id, "question": "q", "answers": ["x"], "family": "f"});
     if let Some(image) = image {
@@ -65,7 +65,7 @@ fn lines_without_an_image_are_set_apart_and_counted() {
             .all(|sample| sample.image == ImageRef::None)
     );
 
-    // Written and read back they are the same.
+    // Written and read back, they are the same.
     let again = tempfile::tempdir().unwrap();
     export(&dataset, Benchmark::Plain, again.path()).unwrap();
     let back = fp_data::dataset::load(again.path()).unwrap();
@@ -148,7 +148,7 @@ fn images_that_are_not_there_fail_their_questions_alone() {
     ];
     plain(folder.path(), &lines);
     let selector = folder.path().display().to_string();
-    // Who checks the data hears of every line.
+    // The data check reports every line.
     let reading = locate(&selector).unwrap().read().unwrap();
     assert_eq!(reading.problems.counts()[&ProblemKind::MissingImage], 4);
     assert!(reading.whole().is_err());

@@ -1,4 +1,4 @@
-//! Documents, charts and texts in images: lines beside the authors' files, and these alone.
+//! Documents, charts and text in images: lines beside the authors' files, and only these files.
 
 use Expect::{Problems, Refused, Same};
 use ProblemKind::{
@@ -187,8 +187,8 @@ fn charts() {
                 first_line_again,
                 Problems(DuplicateId, 1, "earlier question"),
             ),
-            // A line that can't be read costs its own question alone: the next one on its
-            // image has its own answer.
+            // An unreadable line affects only its own question: the next one on its image has its
+            // own answer.
             (
                 "not JSON",
                 QUESTIONS,
@@ -315,7 +315,7 @@ fn authors_files_alone() {
     let ids: Vec<&str> = charts.samples.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(ids, ["human-0", "human-1", "augmented-0"]);
     assert_eq!(charts.samples[2].family, "augmented");
-    // Half of the benchmark is not a smaller one.
+    // Half of the benchmark is not accepted as a smaller one.
     std::fs::remove_file(folder_.path().join("test/test_augmented.json")).unwrap();
     let error = open(&folder_.path().display().to_string())
         .unwrap_err()
@@ -356,8 +356,8 @@ fn lines_of_a_test_part_have_no_answers() {
     }
 }
 
-/// Of two questions on a chart, one of which begins with the other, each has its own answer,
-/// in whichever order they are asked.
+/// If one of two questions on a chart begins with the other, each gets its own answer, in any
+/// order.
 #[test]
 fn the_longest_question_is_meant() {
     let entry =

@@ -1,4 +1,4 @@
-//! Files for servers and official scripts, and the cost of a prefill.
+//! Submission files for servers and official scripts, and the cost of a prefill.
 
 use std::collections::HashMap;
 

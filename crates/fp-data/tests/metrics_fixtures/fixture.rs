@@ -1,4 +1,4 @@
-//! Where the golden cases lie, and how they are counted.
+//! Location of the golden cases, and how they are counted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,18 +8,18 @@ use serde_json::Value;
 /// The environment variable that names the folder.
 const FOLDER: &str = "FINEPRUNER_METRICS_FIXTURES";
 
-/// One file of cases, with what ran and what didn't.
+/// One file of cases, with counts of what was checked.
 pub(crate) struct Fixture {
     set: &'static str,
     /// The whole file.
     pub(crate) root: Value,
     num_run: usize,
-    /// Ids of the cases of which something couldn't be checked, by what.
+    /// Ids of the cases that couldn't be checked completely, by reason.
     unchecked: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Fixture {
-    /// The cases of `set`, or `None` with a printed reason where the folder is absent.
+    /// Opens the cases of `set`; `None`, with a printed reason, where the folder is absent.
     pub(crate) fn open(set: &'static str) -> Option<Self> {
         Some(Fixture {
             set,
@@ -29,7 +29,7 @@ impl Fixture {
         })
     }
 
-    /// Runs `check` over every case; the case's id stands in every failure.
+    /// Runs `check` on every case; each failure names the case's id.
     pub(crate) fn run(&mut self, check: impl Fn(&Value) -> Outcome) {
         let cases = self.root["cases"].as_array().expect("cases");
         assert_eq!(self.root["n_cases"], cases.len());
@@ -51,7 +51,7 @@ impl Fixture {
     }
 }
 
-/// The whole file of `set`, or `None` with a printed reason where the folder is absent.
+/// Reads the whole file of `set`; `None`, with a printed reason, where the folder is absent.
 pub(crate) fn read(set: &'static str) -> Option<Value> {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         println!("{set}: skipped, {FOLDER} is not set");
@@ -80,11 +80,11 @@ impl Drop for Fixture {
     }
 }
 
-/// What became of a case.
+/// Result of checking a case.
 pub(crate) enum Outcome {
-    /// It was checked.
+    /// The case was checked.
     Ran,
-    /// It was checked but for what can't be, with the reason.
+    /// The case was checked except for a part, with the reason.
     Partly(&'static str),
 }
 
@@ -126,17 +126,17 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     values.iter().map(|value| text(value).to_owned()).collect()
 }
 
-/// Fails unless `got` is the expected number within 1e-9 of its size.
+/// Fails unless `got` equals the expected number within a relative error of 1e-9.
 #[track_caller]
 pub(crate) fn check(what: &str, got: f64, expected: &Value) {
     let expected = number(expected);
-    // Sums that cancel to 0 leave rounding behind, which no relative tolerance admits.
+    // Sums that cancel to 0 leave rounding errors, which no relative tolerance allows.
     let is_zero = expected.abs() < 1e-12 && got.abs() < 1e-12;
     let is_close = got == expected || (got - expected).abs() <= 1e-9 * expected.abs();
     assert!(is_close || is_zero, "{what}: {got} instead of {expected}");
 }
 
-/// Fails unless `got` is the expected number within 1e-9.
+/// Fails unless `got` equals the expected number within an absolute error of 1e-9.
 #[track_caller]
 pub(crate) fn check_absolute(what: &str, got: f64, expected: &Value) {
     let expected = number(expected);

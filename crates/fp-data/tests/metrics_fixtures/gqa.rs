@@ -1,4 +1,4 @@
-//! GQA: the official schema scored as shipped and with its switched-off parts.
+//! GQA: the official evaluation as shipped, and with its disabled parts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -104,7 +104,7 @@ fn numbered(groups: &BTreeMap<usize, GroupScore>) -> Vec<(String, GroupScore)> {
         .collect()
 }
 
-/// Percent and number of questions, group by group.
+/// Percentage and number of questions per group.
 fn breakdown(got: Vec<(String, GroupScore)>, expected: &Value) {
     assert_eq!(got.len(), expected.as_object().expect("groups").len());
     for (group, score) in got {

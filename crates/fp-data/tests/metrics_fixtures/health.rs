@@ -1,5 +1,5 @@
-//! Answers of real models are no alarm, whatever was pruned: LLaVA-1.5 on MME, POPE,
-//! MMBench, ScienceQA, TextVQA and VizWiz.
+//! Answers of real models raise no alarm, whatever was pruned: LLaVA-1.5 on MME, POPE, MMBench,
+//! ScienceQA, TextVQA and VizWiz.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Outcome, read, text, texts};
 
-/// Questions with what was said to them.
+/// Questions with their answers.
 struct Answered {
     benchmark: Benchmark,
     samples: Vec<Sample>,
@@ -38,7 +38,7 @@ impl Answered {
         self.samples.last_mut().expect("pushed")
     }
 
-    /// By the way that files take.
+    /// Findings, computed as for answer files.
     fn health(self) -> Health {
         let lines = self.samples.iter().zip(&self.texts);
         let lines = lines
@@ -73,7 +73,7 @@ fn scored(path: &Path, dataset: Option<Dataset>) -> Health {
     Scored::new("real", &file, &dataset).expect("scores").health
 }
 
-/// Fails if anything is loud, and prints what is told.
+/// Fails if any finding is loud, and prints all findings.
 #[track_caller]
 fn no_alarm(id: &str, health: &Health) {
     assert_eq!(health.loud().next(), None, "{id}");
@@ -173,7 +173,7 @@ fn mmbench() {
         .iter()
         .map(|index| index.as_u64().expect("a number"))
         .collect();
-    // Letters of all rows, or a list of them.
+    // Letters of all rows, or a list of letters.
     let golds: Vec<String> = match &fixture.root["answer"] {
         Value::String(letters) => letters.chars().map(String::from).collect(),
         list => texts(list),
@@ -246,7 +246,7 @@ fn textvqa() {
     });
 }
 
-/// Texts alone are real here: the references are what the server was sent.
+/// Only the answers are real here: the references are the texts sent to the server.
 #[test]
 fn vizwiz() {
     let Some(root) = read("vizwiz_upload") else {

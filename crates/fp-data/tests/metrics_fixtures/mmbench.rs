@@ -1,4 +1,4 @@
-//! MMBench: extraction under three rule sets, real runs, messages.
+//! MMBench: extraction under three sets of rules, real runs, prompts.
 
 use fp_data::metric::mmbench::{
     INSTRUCTION_EN, MmbenchReport, MmbenchRow, lmms_eval, lmms_eval_static, options, question_text,
@@ -20,7 +20,7 @@ fn first(letters: &str) -> char {
     letters.chars().next().expect("a letter")
 }
 
-/// A letter, or none where the case says false or gives an empty string.
+/// Compares a letter; `None` where the case has false or an empty string.
 #[track_caller]
 fn check_letter(what: &str, got: Option<char>, expected: &Value) {
     let expected = expected
@@ -116,7 +116,7 @@ fn run(
             let (answer, options) = if predictions[row] == '?' {
                 (text(&other["text"]), options_of(&other["choices"]))
             } else {
-                // The texts of options are not given, nor do they matter to a bare letter.
+                // The texts of options are not given, and don't matter to a bare letter.
                 let count = root["n_options"][row].as_u64().expect("a number") as usize;
                 let options = ('A'..='D').take(count).map(|letter| (letter, "an option"));
                 (letter.as_str(), options.collect())

@@ -1,5 +1,5 @@
-//! Golden cases of every metric, made by running the reference evaluators. Parts of
-//! them belong to others, so they are read where they lie and never copied here.
+//! Golden cases of every metric, made by running the reference evaluators. Some belong to others,
+//! so they are read from their own folder and never copied here.
 
 mod convert;
 #[allow(dead_code)] // what other crates' tests use of it

@@ -1,4 +1,4 @@
-//! ScienceQA: readings, reports, messages.
+//! ScienceQA: parsing, reports, prompts.
 
 use fp_data::metric::GroupScore;
 use fp_data::metric::scienceqa::{INSTRUCTION, is_right_lmms_eval, parse};
@@ -21,7 +21,8 @@ fn scienceqa_eval() {
         let (mut indices, mut parsed) = (Vec::new(), Vec::new());
         for problem in case["problems"].as_array().expect("problems") {
             let num_choices = problem[1].as_u64().expect("a number") as usize;
-            // A problem without a prediction has none to read, and no prompt to tell an image.
+            // A problem without a prediction has nothing to parse, and no prompt that shows an
+            // image.
             let letter = problem[4].as_str().and_then(parse);
             let index = letter.and_then(|letter| choice_index(letter, num_choices));
             let gold = text(&problem[2])

@@ -39,7 +39,7 @@ fn kept(case: &Value) -> KeptTokens {
     KeptTokens::new(tokens, SIDE * SIDE).expect("kept tokens")
 }
 
-/// A number, or nothing where the case says null.
+/// Compares a number; `None` where the case has null.
 fn check_optional(what: &str, got: Option<f64>, expected: &Value) {
     match got {
         Some(got) => check(what, got, expected),
@@ -62,7 +62,7 @@ fn boxes(case: &Value, expected: &Value) {
         let expected = nonzero
             .get(&token.to_string())
             .map_or(0.0, |share| share.as_f64().expect("a share"));
-        // Given to twelve decimals.
+        // The expected values have twelve decimals.
         assert!(
             (got - expected).abs() <= 1e-11,
             "token {token}: {got} instead of {expected}"

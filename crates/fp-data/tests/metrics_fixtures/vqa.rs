@@ -1,4 +1,4 @@
-//! VQA: contractions, four normalisers, accuracy under every route.
+//! VQA: contractions, four normalisers, accuracy under every rule.
 
 use fp_data::metric::GroupScore;
 use fp_data::metric::vqa::{VqaNormalizer, VqaRule};
@@ -72,7 +72,7 @@ fn vqa_accuracy() {
     totals_where_every_case_is_given(&fixture.root);
 }
 
-/// The totals are over more cases than may be given; they hold only if all are.
+/// The totals cover more cases than may be distributed; they are checked only if all are given.
 fn totals_where_every_case_is_given(root: &Value) {
     let mut overall = GroupScore::default();
     for case in root["cases"].as_array().expect("cases") {
@@ -87,9 +87,9 @@ fn totals_where_every_case_is_given(root: &Value) {
     check("overall", percent, &expected["overall"]);
 }
 
-/// A percentage to two decimals as Python 2 rounds it: a half goes away from zero.
+/// A percentage to two decimals as Python 2 rounds it: halves away from zero.
 fn round_percent(percent: f64) -> f64 {
-    // Two decimals tie only where an odd number of eighths is left.
+    // Two decimals tie only where the number of eighths is odd.
     let eighths = percent * 8.0;
     if eighths.fract() == 0.0 && eighths % 2.0 != 0.0 {
         return (percent.abs() * 100.0 + 0.5).floor().copysign(percent) / 100.0;
@@ -103,7 +103,7 @@ fn rounding_is_of_the_exact_value() {
     assert_eq!(round_percent(12.125), 12.13);
     assert_eq!(round_percent(-12.125), -12.13);
     assert_eq!(round_percent(12.25), 12.25);
-    // Just below the half as a binary number.
+    // Just below the half in binary.
     assert_eq!(round_percent(1.005), 1.0);
     assert_eq!(round_percent(100.0 / 3.0), 33.33);
     assert_eq!(round_percent(0.0), 0.0);

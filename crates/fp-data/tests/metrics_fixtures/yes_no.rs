@@ -1,4 +1,4 @@
-//! POPE and MME: readings of an answer, rates, real runs, conversion.
+//! POPE and MME: parsing of answers, rates, real runs, conversion.
 
 use fp_data::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
 use fp_data::metric::pope::{self, PopeReport, YesNoCounts};
@@ -15,7 +15,7 @@ fn name(label: YesNo) -> &'static str {
     }
 }
 
-/// VLMEvalKit's names for the same.
+/// VLMEvalKit's names of the labels.
 fn vlmevalkit_name(label: YesNo) -> &'static str {
     match label {
         YesNo::Yes => "Yes",
@@ -104,7 +104,7 @@ fn pope_eval() {
     });
 }
 
-/// Share of questions where yes is right: lmms-eval's `yes_ratio`.
+/// Share of questions to which the right answer is yes: lmms-eval's `yes_ratio`.
 fn gold_yes_ratio(counts: &YesNoCounts) -> f64 {
     let num_yes = counts.true_positive + counts.false_negative + counts.other_positive;
     num_yes as f64 / counts.total() as f64
@@ -292,7 +292,7 @@ fn task_figures(task: &MmeTask, expected: &Value) {
     ] {
         assert_eq!(expected[what], got, "{what}");
     }
-    // The official tool gives 0 where nothing was said to be yes.
+    // The official tool gives 0 where no answer was yes.
     check(
         "precision",
         task.counts.precision().unwrap_or(0.0),

@@ -1,11 +1,11 @@
-//! Damage that knows nothing of what the bytes mean.
+//! Damage to bytes of unknown meaning.
 
 use crate::random::Random;
 
-/// Bytes at the edges of what a byte can say.
+/// Bytes at the limits of common encodings.
 const EDGES: [u8; 12] = [0, 1, 2, 7, 8, 0x7f, 0x80, 0x81, 0xfe, 0xff, b' ', b'\n'];
 
-/// Numbers at the edges of what fields can say, cut to the width of the field.
+/// Numbers at the limits of common field types, truncated to the width of the field.
 const EXTREMES: [u64; 20] = [
     0,
     1,
@@ -29,7 +29,7 @@ const EXTREMES: [u64; 20] = [
     0xffff_ffff_ffff_ffff,
 ];
 
-/// What readers look for.
+/// Signatures and keywords that parsers look for.
 const WORDS: [&[u8]; 28] = [
     b"\x89PNG\r\n\x1a\n",
     b"IHDR",
@@ -61,7 +61,7 @@ const WORDS: [&[u8]; 28] = [
     b"\x93NUMPY",
 ];
 
-/// One change to bytes; `other` gives parts to put in.
+/// Makes one change to bytes; parts to insert come from `other`.
 pub(super) fn damage(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     if bytes.is_empty() {
@@ -99,7 +99,7 @@ pub(super) fn damage(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> 
             }
         }
         12 if !other.is_empty() => {
-            // The beginning of one, the end of the other.
+            // The beginning of one file and the end of the other.
             let from = random.below(other.len());
             bytes.truncate(at);
             bytes.extend_from_slice(&other[from..]);
@@ -112,7 +112,7 @@ pub(super) fn damage(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> 
     bytes
 }
 
-/// A range that begins at `at`, short ones far more often.
+/// A range that begins at `at`; short ranges are far more likely.
 fn block(bytes: &[u8], at: usize, random: &mut Random) -> std::ops::Range<usize> {
     let most = bytes.len() - at;
     at..at + random.length(most).min(most)
@@ -128,14 +128,14 @@ fn overwrite(bytes: &mut [u8], at: usize, what: &[u8]) {
     }
 }
 
-/// A field of 2, 4 or 8 bytes in either order becomes extreme.
+/// Sets a field of 2, 4 or 8 bytes, in either byte order, to an extreme value.
 fn set_number(bytes: &mut [u8], at: usize, random: &mut Random) {
     let number = random.pick(&EXTREMES).copied().unwrap_or_default();
     let width = 2 << random.below(3);
     overwrite(bytes, at, &field(number, width, random.one_in(2)));
 }
 
-/// The bytes of a number in a field of `width`.
+/// The bytes of a number in a field of `width` bytes.
 fn field(number: u64, width: usize, is_big_endian: bool) -> Vec<u8> {
     let mut field = number.to_le_bytes()[..width.min(8)].to_vec();
     if is_big_endian {
@@ -144,7 +144,7 @@ fn field(number: u64, width: usize, is_big_endian: bool) -> Vec<u8> {
     field
 }
 
-/// A field of 1, 2 or 4 bytes becomes a little more or less.
+/// Adds a small number to a field of 1, 2 or 4 bytes, or subtracts it.
 fn add_to_number(bytes: &mut [u8], at: usize, random: &mut Random) {
     let width = 1 << random.below(3);
     let Some(old) = bytes.get(at..at + width) else {
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(bytes, [0, 0, 7]);
     }
 
-    /// All changes on the shortest files.
+    /// Applies all changes to the shortest files.
     #[test]
     fn nothing_is_too_short() {
         for number in 0..5000 {

@@ -1,5 +1,5 @@
-//! Files with checksums and lengths: damage inside them, with those made to fit again, so
-//! that it is not refused at the first look.
+//! Damage inside files that have checksums and lengths. These are recomputed, so that the file is
+//! not refused at once.
 
 use std::io::{Cursor, Read, Write};
 
@@ -14,7 +14,7 @@ type Chunk = ([u8; 4], Vec<u8>);
 
 const PNG_HEAD: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Chunks as far as they can be told apart.
+/// The chunks of a PNG file, as far as they can be separated; `None` if it is no PNG file.
 fn png_chunks(file: &[u8]) -> Option<Vec<Chunk>> {
     let mut rest = file.strip_prefix(PNG_HEAD)?;
     let mut chunks = Vec::new();
@@ -44,7 +44,7 @@ fn png_file(chunks: &[Chunk]) -> Vec<u8> {
     file
 }
 
-/// Chunks change their content, order or number; their checksums fit.
+/// Changes the content, order or number of chunks, with valid checksums.
 pub(super) fn png(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut chunks = png_chunks(seed)?;
     let at = random.below(chunks.len());
@@ -57,17 +57,17 @@ pub(super) fn png(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
         }
         3 => chunks[at].0 = chunks[random.below(chunks.len())].0,
         4 => pixels(&mut chunks, random)?,
-        // The header decides most.
+        // The header has the most effect on decoding.
         5 | 6 => chunks[0].1 = bytes::damage(&chunks[0].1, b"", random),
         _ => chunks[at].1 = bytes::damage(&chunks[at].1, b"", random),
     }
     Some(png_file(&chunks))
 }
 
-/// Bytes that little packs into, now and then.
+/// Size of an occasional chunk that is small when compressed.
 const UNPACKED: usize = 8 << 20;
 
-/// What the pixels' chunks hold together is unpacked, changed and packed again.
+/// Decompresses the pixel data of all chunks, changes it and compresses it again.
 fn pixels(chunks: &mut Vec<Chunk>, random: &mut Random) -> Option<()> {
     const PIXELS: [u8; 4] = *b"IDAT";
     let first = chunks.iter().position(|(name, _)| *name == PIXELS)?;
@@ -91,7 +91,7 @@ fn pixels(chunks: &mut Vec<Chunk>, random: &mut Random) -> Option<()> {
     Some(())
 }
 
-/// Entries of an archive change their content, and are packed again.
+/// Changes the content of entries of an archive and compresses them again.
 pub(super) fn zip(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut archive = ZipArchive::new(Cursor::new(seed)).ok()?;
     let chosen = random.below(archive.len());
@@ -125,7 +125,7 @@ pub(super) fn zip(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
             .last_modified_time(zip::DateTime::default());
         for time in 0..times {
             let name = if time == 0 { &written } else { &name };
-            // A name that stands there already can't be written again.
+            // A name that is already in the archive can't be written again.
             if writer.start_file(name.as_str(), options).is_ok() {
                 writer.write_all(&content).ok()?;
             }
@@ -134,7 +134,7 @@ pub(super) fn zip(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     Some(writer.finish().ok()?.into_inner())
 }
 
-/// An entry's content: markup, or a pickle and other bytes.
+/// Changes an entry's content: markup, or a pickle and other bytes.
 fn entry_content(name: &str, content: &[u8], random: &mut Random) -> Vec<u8> {
     if random.one_in(64) && !content.is_empty() {
         let at = random.below(content.len());
@@ -148,7 +148,7 @@ fn entry_content(name: &str, content: &[u8], random: &mut Random) -> Vec<u8> {
     bytes::damage(content, content, random)
 }
 
-/// Elements and values between quotes of XML.
+/// Changes elements and quoted values of XML.
 fn markup(content: &[u8], random: &mut Random) -> Vec<u8> {
     let (open, close) = if random.one_in(2) {
         (b'"', b'"')
@@ -166,7 +166,7 @@ fn markup(content: &[u8], random: &mut Random) -> Vec<u8> {
     let range = start + 1..start + 1 + length.unwrap_or(0);
     let mut damaged = content.to_vec();
     if random.one_in(6) {
-        // A cell or another element many times.
+        // Repeats a cell or another element many times.
         let copied = damaged[range.start..]
             .iter()
             .take(random.length(400))
@@ -179,7 +179,7 @@ fn markup(content: &[u8], random: &mut Random) -> Vec<u8> {
     damaged
 }
 
-/// The footer of a Parquet file, whose length fits again, or its pages.
+/// Changes the footer of a Parquet file, with a valid length, or its pages.
 pub(super) fn parquet(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     const MAGIC: &[u8] = b"PAR1";
     let rest = seed.strip_suffix(MAGIC)?;
@@ -189,7 +189,7 @@ pub(super) fn parquet(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let (pages, footer) = if random.one_in(2) {
         (pages.to_vec(), bytes::damage(footer, pages, random))
     } else {
-        // Of the same length most often: the footer says where they lie.
+        // Mostly keeps the length, since the footer has the pages' offsets.
         let mut damaged = bytes::damage(pages, footer, random);
         if !random.one_in(4) {
             damaged.resize(pages.len(), 0);
@@ -200,7 +200,7 @@ pub(super) fn parquet(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     Some([&pages[..], &footer, &length.to_le_bytes(), MAGIC].concat())
 }
 
-/// The JSON header of a file of tensors, whose length fits again, or their values.
+/// Changes the JSON header of a safetensors file, with a valid length, or the values.
 pub(super) fn safetensors(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let (length, rest) = seed.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;

@@ -1,11 +1,11 @@
-//! Damage to JSON, written here so that keys can come twice and numbers be none.
+//! Damage to JSON, with a writer of its own that can repeat keys and write invalid numbers.
 
 use serde_json::Value;
 
 use super::text::word;
 use crate::random::Random;
 
-/// Numbers as they stand in a text, some of which aren't JSON.
+/// Numbers as text, some of which are invalid JSON.
 const NUMBERS: [&str; 26] = [
     "0",
     "-0",
@@ -35,10 +35,10 @@ const NUMBERS: [&str; 26] = [
     "1.0000000000000000000000000000000000001",
 ];
 
-/// A value as text, where parts of it needn't be JSON.
+/// A JSON value as text, parts of which may be invalid.
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
-    /// Taken as it stands.
+    /// Text that is written unchanged.
     Raw(String),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    /// Values in it, itself included.
+    /// Number of values in it, itself included.
     fn count(&self) -> usize {
         match self {
             Node::Raw(_) => 1,
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// The value at `place` in the order of the text, 0 being itself.
+    /// The value at index `place` in the order of the text; 0 is the value itself.
     fn at(&mut self, mut place: usize) -> Option<&mut Node> {
         if place == 0 {
             return Some(self);
@@ -117,7 +117,7 @@ impl Node {
     }
 }
 
-/// A value of another type or size than any that was there.
+/// A value of an unusual type or size.
 fn strange(random: &mut Random) -> Node {
     let raw = |text: &str| Node::Raw(text.to_owned());
     match random.below(12) {
@@ -139,7 +139,7 @@ fn strange(random: &mut Random) -> Node {
     }
 }
 
-/// A list becomes long, another length, or another order.
+/// Makes a list long, or changes its length or order.
 fn change_list(list: &mut Vec<Node>, random: &mut Random) {
     let at = random.below(list.len());
     match random.below(6) {
@@ -162,7 +162,7 @@ fn change_list(list: &mut Vec<Node>, random: &mut Random) {
     }
 }
 
-/// Keys go, come twice, change their name or their value.
+/// Removes, repeats or renames keys, or changes their values.
 fn change_object(entries: &mut Vec<(String, Node)>, random: &mut Random) {
     if entries.is_empty() {
         entries.push((word(random), strange(random)));
@@ -186,14 +186,14 @@ fn change_object(entries: &mut Vec<(String, Node)>, random: &mut Random) {
     }
 }
 
-/// One change to a value.
+/// Makes one change to a value.
 fn change(root: &mut Node, other: &mut Node, random: &mut Random) {
     let place = random.below(root.count());
     let Some(node) = root.at(place) else {
         return;
     };
     if random.one_in(8) {
-        // A part of the other value takes its place.
+        // Replaced by a part of the other value.
         let from = random.below(other.count());
         if let Some(part) = other.at(from) {
             *node = part.clone();
@@ -211,7 +211,7 @@ fn change(root: &mut Node, other: &mut Node, random: &mut Random) {
             *raw = Value::from(changed_text(raw, random)).to_string();
         }
         Node::Raw(raw) if raw.starts_with(|c: char| c.is_ascii_digit()) && random.one_in(4) => {
-            // A little more or less.
+            // Slightly more or less.
             let number = raw.parse::<i64>().unwrap_or_default();
             let step = random.length(3) as i64;
             let number = number.wrapping_add(if random.one_in(2) { step } else { -step });
@@ -221,7 +221,7 @@ fn change(root: &mut Node, other: &mut Node, random: &mut Random) {
     }
 }
 
-/// A text with something put in, cut off or repeated.
+/// Inserts something into a text, truncates it or repeats it.
 fn changed_text(raw: &str, random: &mut Random) -> String {
     let text: String = serde_json::from_str(raw).unwrap_or_default();
     let letters: Vec<char> = text.chars().collect();
@@ -236,7 +236,7 @@ fn changed_text(raw: &str, random: &mut Random) -> String {
     }
 }
 
-/// One change to a document; none where it isn't JSON.
+/// Makes one change to a document; `None` if it is no JSON.
 pub(super) fn document(seed: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut root = Node::of(&serde_json::from_slice(seed).ok()?);
     let other = serde_json::from_slice(other).unwrap_or(Value::Null);
@@ -244,10 +244,10 @@ pub(super) fn document(seed: &[u8], other: &[u8], random: &mut Random) -> Option
     Some(root.text().into_bytes())
 }
 
-/// How a line of a run's records begins; its checksum is made to fit again.
+/// The beginning of a line of a run's records; its checksum is recomputed.
 const CHECKED: &[u8] = b"{\"crc32\":\"";
 
-/// One change to a line, or to their order.
+/// Makes one change to a line, or to the order of lines.
 pub(super) fn lines(seed: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     if random.one_in(6) {
         return super::text::table(seed, other, random);
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(node.at(6), None);
     }
 
-    /// Most of what comes out is JSON, keys come twice, numbers become extreme.
+    /// Most damaged documents are still JSON; keys are repeated and numbers become extreme.
     #[test]
     fn damage_reaches_past_the_parser() {
         let damaged = (0..2000).map(|number| {

@@ -1,4 +1,4 @@
-//! From a sound file to a damaged one, by what the file is.
+//! Damages a sound file according to its format.
 
 mod bytes;
 mod containers;
@@ -7,10 +7,10 @@ mod text;
 
 use crate::random::Random;
 
-/// What a file is, as far as damage is concerned.
+/// Format of a file, as far as damage depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Bytes without a form that is known here.
+    /// Bytes of a format without damage of its own.
     Binary,
     /// Chunks with checksums.
     Png,
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the file called `name` is.
+    /// Format of the file called `name`.
     pub fn of_name(name: &str) -> Format {
         match name.rsplit('.').next().unwrap_or_default() {
             "png" => Format::Png,
@@ -44,14 +44,14 @@ impl Format {
     }
 }
 
-/// Most bytes of a damaged file: what is longer is cut.
+/// Most bytes of a damaged file; longer ones are truncated.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Damages `seed`; `other` is another sound file of the same kind, to take parts of.
+/// Damages `seed`; parts to insert come from `other`, another sound file of the same kind.
 pub fn mutate(format: Format, seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut damaged = seed.to_vec();
-    // Now and then the file as it is, and mostly little damage: what is all wrong is
-    // refused at the first look.
+    // Occasionally the file is left as it is. Damage is mostly slight: a file that is wrong
+    // everywhere is refused at once.
     let rounds = match random.below(64) {
         0 => 0,
         1..=40 => 1,
@@ -65,8 +65,8 @@ pub fn mutate(format: Format, seed: &[u8], other: &[u8], random: &mut Random) ->
     damaged
 }
 
-/// One change. A format's own damage gives way to that of bytes where the file isn't of
-/// its format any more, and every fifth time besides.
+/// Makes one change. Changes of bytes replace the format's own where the file is no longer of its
+/// format, and also for every fifth change.
 fn once(format: Format, seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     if !random.one_in(5) {
         let damaged = match format {

@@ -1,9 +1,9 @@
-//! Damage to texts: cells, lines, words.
+//! Damage to text: cells, lines, words.
 
 use super::bytes;
 use crate::random::Random;
 
-/// What is hard to read as a number, a name or a text.
+/// Words that are hard to parse as a number, a name or a text.
 pub(super) const WORDS: [&str; 48] = [
     "",
     " ",
@@ -55,7 +55,7 @@ pub(super) const WORDS: [&str; 48] = [
     "1..2",
 ];
 
-/// A word that is hard to read.
+/// A word that is hard to parse.
 pub(super) fn word(random: &mut Random) -> String {
     match random.below(12) {
         0 => "a".repeat(random.length(100_000)),
@@ -66,7 +66,7 @@ pub(super) fn word(random: &mut Random) -> String {
     }
 }
 
-/// Puts a word in or over something, or changes a number that stands there.
+/// Inserts a word, overwrites something with one, or changes a number in the text.
 pub(super) fn words(seed: &[u8], random: &mut Random) -> Vec<u8> {
     let at = random.below(seed.len() + 1);
     let digits = |from: usize| {
@@ -88,7 +88,7 @@ pub(super) fn words(seed: &[u8], random: &mut Random) -> Vec<u8> {
     text
 }
 
-/// Lines and cells of a table.
+/// Changes lines and cells of a table.
 pub(super) fn table(seed: &[u8], other: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = split(seed, b'\n');
     let at = random.below(lines.len());
@@ -117,7 +117,7 @@ pub(super) fn table(seed: &[u8], other: &[u8], random: &mut Random) -> Option<Ve
     Some(lines.join(&b'\n'))
 }
 
-/// Cells of one line.
+/// Changes cells of one line.
 fn cells(line: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let separator = *[b'\t', b',', b' ']
         .iter()

@@ -1,4 +1,4 @@
-//! Answers of others, scored, compared and made ready to be handed in.
+//! Answer files of other programs: scored, compared and converted for submission.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use fp_stats::CompareOptions;
 use super::Input;
 
 thread_local! {
-    /// The questions of the set that was last in use: they aren't damaged here.
+    /// Questions of the set used last; they are not damaged here.
     static QUESTIONS: RefCell<Option<(PathBuf, Rc<Dataset>)>> = const { RefCell::new(None) };
 }
 
@@ -31,12 +31,12 @@ fn questions(folder: &Path) -> Option<Rc<Dataset>> {
     })
 }
 
-/// Inputs that are compared with sound answers: one in so many, for a test takes as long
-/// as reading a hundred files.
+/// One in so many inputs is compared with sound answers, because a test takes as long as reading a
+/// hundred files.
 const COMPARED: u64 = 64;
 
 pub(super) fn score(input: &Input<'_>) -> bool {
-    // MME's form is a folder.
+    // MME's format is a folder.
     let is_task = input.file.extension().is_some_and(|ending| ending == "txt");
     let path = match input.file.parent() {
         Some(folder) if is_task => folder,
@@ -68,7 +68,7 @@ fn score_with(input: &Input<'_>, file: &AnswerFile, dataset: &Dataset) -> Result
     if let Ok(upload) = upload(file, dataset) {
         black_box(upload.content.len());
     }
-    // Answers that someone else scores are handed in only.
+    // Answers that are scored elsewhere are only converted for submission.
     if dataset.judge.is_some() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Checkpoints: weights, and all that lies beside them.
+//! Checkpoints: weights and the files beside them.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -22,15 +22,15 @@ pub(super) fn inspect(input: &Input<'_>) -> bool {
     }
 }
 
-/// As a message would have it.
+/// Formats an error as a message would.
 fn told(error: &dyn std::error::Error) {
     black_box(fp_scoring::error_text(error));
 }
 
-/// Weights that may be loaded: what a configuration asks for is more than a file can hold.
+/// Most weights that are loaded: a configuration can ask for more than any file holds.
 const MOST_WEIGHTS: usize = 1 << 20;
 
-/// Also loads what is whole.
+/// Also loads the checkpoint if it is whole.
 pub(super) fn load(input: &Input<'_>) -> bool {
     if !inspect(input) {
         return false;
@@ -60,7 +60,7 @@ pub(super) fn load(input: &Input<'_>) -> bool {
     }
 }
 
-/// Pixels on which preprocessing is tried: more are a matter of time only.
+/// Largest side, in pixels, on which preprocessing is tried: more only takes more time.
 const MOST_SIDE: usize = 512;
 
 pub(super) fn preprocess(input: &Input<'_>) -> bool {

@@ -8,7 +8,7 @@ use fp_scoring::error_text;
 
 use super::Input;
 
-/// Inputs of which pictures are decoded too: one in so many.
+/// One in so many inputs also has its pictures decoded.
 const DECODED: u64 = 8;
 
 pub(super) fn check(input: &Input<'_>) -> bool {

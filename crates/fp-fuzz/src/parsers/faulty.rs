@@ -1,4 +1,4 @@
-//! Every way to fail, in turns.
+//! Every kind of failure, in turn.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use fp_image::guarded;
 
 use super::Input;
 
-/// What happens in each turn.
+/// Number of different outcomes.
 const WAYS: u64 = 7;
 
 pub(super) fn fail(input: &Input<'_>) -> bool {
@@ -28,8 +28,8 @@ pub(super) fn fail(input: &Input<'_>) -> bool {
     }
 }
 
-/// Whether less processor time than an input may take was used so far, by a clock that
-/// was started with it.
+/// Whether less processor time has been used than an input may take. The clock was started with the
+/// input.
 fn is_short_of_time() -> bool {
     thread_local! {
         static CLOCK: crate::clock::Clock = crate::clock::Clock::start();
@@ -37,7 +37,7 @@ fn is_short_of_time() -> bool {
     CLOCK.with(crate::clock::Clock::elapsed) < crate::child::MOST_TIME + Duration::from_millis(200)
 }
 
-/// Uses up the stack.
+/// Overflows the stack.
 #[expect(unconditional_recursion, reason = "that is what it is for")]
 fn depth(number: u64) -> u64 {
     let room = black_box([number; 64]);

@@ -1,4 +1,4 @@
-//! Texts of command lines and of configurations: every kind is tried on every text.
+//! Texts of command lines and of configurations: every parser of such texts is tried on each.
 
 use std::str::FromStr;
 
@@ -44,7 +44,7 @@ pub(super) fn parse(input: &Input<'_>) -> bool {
     taken.contains(&true)
 }
 
-/// What a schedule comes to on a model.
+/// Resolves a schedule for a model.
 fn schedule(text: &str) -> bool {
     let Ok(stages) = text.parse::<ScheduleStages>() else {
         return false;

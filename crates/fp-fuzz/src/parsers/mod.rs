@@ -1,4 +1,4 @@
-//! Everything that reads files of others, a line each.
+//! All parsers of foreign files, one per line.
 
 mod answers;
 mod attention;
@@ -16,37 +16,37 @@ use fp_data::dataset::Benchmark;
 
 use crate::seeds;
 
-/// A damaged file where it lies, and what lies beside it.
+/// A damaged file in its folder, with the files beside it.
 pub(crate) struct Input<'a> {
     /// The folder of the set that the file belongs to.
     pub(crate) folder: &'a Path,
-    /// The file.
+    /// Path of the file.
     pub(crate) file: &'a Path,
-    /// What it holds.
+    /// Content of the file.
     pub(crate) bytes: &'a [u8],
-    /// How many inputs of this parser came before.
+    /// Number of earlier inputs of this parser.
     pub(crate) number: u64,
-    /// A folder that isn't there, for what is written.
+    /// Path for output files; no such folder exists yet.
     pub(crate) output: &'a Path,
 }
 
-/// Reads a file as the program does; says whether it was taken.
+/// Reads a file as the program does; returns whether it was accepted.
 type Read = fn(&Input<'_>) -> bool;
 
-/// A reader of files, and which files it is given.
+/// A parser and the files it is given.
 pub(crate) struct Parser {
-    /// What it is called in results.
+    /// Name in results.
     pub(crate) name: String,
-    /// The set of sound files.
+    /// Name of the set of sound files.
     pub(crate) set: String,
-    /// Which files of a set are damaged, by how their path in it begins and ends.
+    /// Prefix and suffix of the paths, within the set, of the files that are damaged.
     pub(crate) files: (&'static str, &'static str),
-    /// Inputs in a turn of all parsers.
+    /// Number of inputs per round of all parsers.
     pub(crate) weight: usize,
     pub(crate) read: Read,
 }
 
-/// A parser that fails in every way, for tests of what watches parsers.
+/// A parser that fails in every way, for tests of the parent process.
 pub(crate) fn faulty() -> Parser {
     Parser {
         name: FAULTY.to_owned(),
@@ -57,11 +57,11 @@ pub(crate) fn faulty() -> Parser {
     }
 }
 
-/// What [`faulty`] is called; it isn't among [`all`].
+/// Name of [`faulty`], which is not among [`all`].
 pub(crate) const FAULTY: &str = "faulty";
 
-/// Parsers, one a line: name, set, files by how their path in the set begins and ends,
-/// inputs in a turn, how they are read.
+/// Parsers, one per line: name, set, prefix and suffix of the paths within the set, inputs per
+/// round, and the function that reads them.
 macro_rules! parsers {
     ($($name:literal $set:literal $start:literal $end:literal $weight:literal $read:path;)*) => {
         vec![$(Parser {
@@ -74,7 +74,7 @@ macro_rules! parsers {
     };
 }
 
-/// All of them.
+/// All parsers.
 pub(crate) fn all() -> Vec<Parser> {
     let mut parsers = parsers! {
         "png"                "images"      ""      ".png"                    6 picture::decode;

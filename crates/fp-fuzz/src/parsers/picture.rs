@@ -1,11 +1,10 @@
-//! Pictures.
+//! Decoding of pictures.
 
 use fp_image::DecodeLimits;
 
 use super::Input;
 
-/// Most pixels here, so that the memory a picture may take is far below the limit that
-/// inputs are held to.
+/// Pixel limit here, so that decoding a picture takes far less memory than an input may.
 const LIMITS: DecodeLimits = DecodeLimits {
     max_pixels: 1 << 20,
 };

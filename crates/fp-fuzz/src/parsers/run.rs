@@ -1,4 +1,4 @@
-//! Folders of runs: reported, merged, and what was measured of them.
+//! Run folders: reports, merges, and measurements.
 
 use std::hint::black_box;
 
@@ -27,7 +27,7 @@ pub(super) fn report(input: &Input<'_>) -> bool {
         Ok::<_, StudyError>(())
     });
     black_box(streamed.ok());
-    // More draws than a study needs take long, as they should.
+    // More draws than a study needs take long, as expected.
     if run.spec.config.statistics.num_draws > 2000 {
         return true;
     }

@@ -1,4 +1,4 @@
-//! Configurations of studies, and selections that were made elsewhere.
+//! Configurations of studies, and selection files made elsewhere.
 
 use std::hint::black_box;
 

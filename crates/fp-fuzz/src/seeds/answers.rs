@@ -1,4 +1,4 @@
-//! Answers to the questions of every layout, in each form that others write.
+//! Answers to the questions of every layout, in each format that other programs write.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::datasets::layout;
 use super::{copy_files, write_file};
 
-/// The folder of answers beside the questions.
+/// Name of the folder of answers beside the questions.
 pub(crate) const FOLDER: &str = "answers";
 
-/// Sets with answers to a benchmark.
+/// Name of the set with answers to a benchmark.
 pub(crate) fn set(benchmark: Benchmark) -> String {
     format!("answers-{benchmark}")
 }
@@ -34,7 +34,7 @@ pub(super) fn write(root: &Path) -> Result<()> {
             &answers.join("list.json"),
             list_of(&dataset.samples).as_bytes(),
         )?;
-        // What a server takes, where it is in a form that is read too.
+        // The file that a server accepts, if its format can also be read.
         if let Ok(handed_in) = upload(&AnswerFile::read(&lines)?, &dataset) {
             let path = answers.join(format!("server.{}", handed_in.ending));
             write_file(&path, &handed_in.content)?;
@@ -53,7 +53,7 @@ pub(super) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was said: the right answer most often.
+/// The answer given to a question: mostly the right one.
 fn said(sample: &Sample, number: usize) -> &str {
     let right = sample.answers.first().map_or("unknown", String::as_str);
     if number % 3 == 2 { "maybe" } else { right }
@@ -77,7 +77,7 @@ fn list_of(samples: &[Sample]) -> String {
     Value::Array(entries.collect()).to_string()
 }
 
-/// Lines of MME's official tool, by task.
+/// Lines in the format of MME's official tool, by task.
 fn tasks_of(samples: &[Sample]) -> BTreeMap<String, String> {
     let mut tasks: BTreeMap<String, String> = BTreeMap::new();
     for (number, sample) in samples.iter().enumerate() {
@@ -91,7 +91,7 @@ fn tasks_of(samples: &[Sample]) -> BTreeMap<String, String> {
     tasks
 }
 
-/// MMBench's table with a column for what was said.
+/// MMBench's table with a column for the answers.
 fn table_of(samples: &[Sample]) -> String {
     let mut table = "index\tquestion\tA\tB\tC\tD\tanswer\tprediction\tcategory\n".to_owned();
     for (number, sample) in samples.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The smallest LLaVA there can be, in every layout of files.
+//! The smallest possible LLaVA model, in every layout of checkpoint files.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -11,18 +11,18 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::{workspace, write_file};
 
-/// Width of everything, in the decoder and in the tower.
+/// Width of the decoder and of the tower.
 const WIDTH: usize = 8;
 const LAYERS: usize = 2;
-/// Patches of an image of 28 by 28 pixels.
+/// Number of patches of an image of 28 by 28 pixels.
 const PATCHES: usize = 4;
-/// What the shipped tokenizer has.
+/// Vocabulary size of the shipped tokenizer.
 const VOCABULARY: usize = 174;
 
-/// A tensor's name and shape; its values are all alike.
+/// Names and shapes of tensors; all elements have the same value.
 type Tensors = Vec<(String, Vec<usize>)>;
 
-/// Names before the parts of a layout.
+/// Prefixes of tensor names in a layout.
 struct Layout {
     decoder: &'static str,
     head: &'static str,
@@ -93,7 +93,7 @@ pub(super) fn write(to: &Path) -> Result<()> {
     beside(&folder, &original_config())?;
     write_file(&folder.join("pytorch_model.bin"), &archive(&original)?)?;
 
-    // An adapter: recognised by what lies in its folder.
+    // An adapter, recognised by the files in its folder.
     let folder = to.join("adapter");
     let adapter = json!({
         "peft_type": "LORA", "base_model_name_or_path": "llava-1.5-7b", "r": 8,
@@ -113,7 +113,7 @@ pub(super) fn write(to: &Path) -> Result<()> {
     )
 }
 
-/// The files of a checkpoint other than its weights.
+/// Writes the files of a checkpoint other than its weights.
 fn beside(folder: &Path, config: &Value) -> Result<()> {
     let shipped = workspace().join("assets/finepruner-tiny");
     for name in [
@@ -168,7 +168,7 @@ fn config() -> Value {
     })
 }
 
-/// As the original project writes it; its tower is the usual one, which isn't there.
+/// A configuration as the original project writes it; it names the usual tower, which is absent.
 fn original_config() -> Value {
     json!({
         "architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava_llama",
@@ -253,12 +253,12 @@ fn tensors_of_original() -> Tensors {
     tensors
 }
 
-/// Values of a tensor, each 0.0625 in half precision.
+/// Bytes of a tensor's values, each 0.0625 in half precision.
 fn values(shape: &[usize]) -> Vec<u8> {
     0x2c00_u16.to_le_bytes().repeat(shape.iter().product())
 }
 
-/// A file of tensors in half precision.
+/// A safetensors file in half precision.
 fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     let mut header = Map::new();
     let mut content = Vec::new();
@@ -275,7 +275,7 @@ fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     [&length[..], header.as_bytes(), &content].concat()
 }
 
-/// The same as PyTorch writes it: an archive of a pickle and a file per storage.
+/// A checkpoint as PyTorch writes it: an archive of a pickle and one file per storage.
 fn archive(tensors: &[(String, Vec<usize>)]) -> Result<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default()
@@ -292,7 +292,7 @@ fn archive(tensors: &[(String, Vec<usize>)]) -> Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-/// A dictionary of tensors.
+/// The pickle of a dictionary of tensors.
 fn pickle(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     let mut pickle = b"\x80\x02}(".to_vec();
     let text = |pickle: &mut Vec<u8>, text: &str| {

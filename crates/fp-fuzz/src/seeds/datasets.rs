@@ -10,12 +10,12 @@ use fp_data::scene::{GenerateOptions, Split, write_benchmark};
 
 use super::{entries, write_file};
 
-/// Sets with the questions of a benchmark.
+/// Name of the set with the questions of a benchmark.
 pub(crate) fn layout(benchmark: Benchmark) -> String {
     format!("layout-{benchmark}")
 }
 
-/// Sets with the same as Parquet.
+/// Name of the set with the same questions as Parquet.
 pub(crate) fn columns(benchmark: Benchmark) -> String {
     format!("parquet-{benchmark}")
 }
@@ -34,8 +34,8 @@ pub(super) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Questions that fit a benchmark, on pictures of one colour: small files, and boxes lie
-/// in them all the same.
+/// Questions that fit a benchmark, on pictures of one colour: the files are small, and boxes still
+/// lie inside the pictures.
 fn drawn(scenes: &Path, benchmark: Benchmark) -> Result<Dataset> {
     let families = match benchmark {
         Benchmark::Mmbench

@@ -1,4 +1,4 @@
-//! Attention as `finepruner score` takes it.
+//! Attention dumps that `finepruner score` reads.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::write_file;
 const HEADS: usize = 2;
 const SEQUENCE: usize = 6;
 
-/// Files of one tensor each, by shape and number type.
+/// Writes files of one tensor each, one per shape and number type.
 pub(super) fn write(to: &Path) -> Result<()> {
     for (name, shape) in [
         ("heads", vec![HEADS, SEQUENCE]),
@@ -53,13 +53,13 @@ fn safetensors(header: &Value, values: &[u8]) -> Vec<u8> {
     [&length[..], header.as_bytes(), values].concat()
 }
 
-/// NumPy's form of an array.
+/// An array in NumPy's file format.
 fn array(dtype: &str, shape: &[usize], values: &[u8]) -> Vec<u8> {
     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
     let shape = shape.join(", ");
     let mut header =
         format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({shape}), }}");
-    // With the ten bytes before it a multiple of 64 long.
+    // Together with the ten bytes before it, its length is a multiple of 64.
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }

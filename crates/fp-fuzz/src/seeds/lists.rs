@@ -1,4 +1,4 @@
-//! What people write on command lines, and in texts of configurations.
+//! Texts that users write on command lines and in configurations.
 
 use std::path::Path;
 

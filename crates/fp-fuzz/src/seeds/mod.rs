@@ -1,8 +1,7 @@
-//! Sound files to damage, the same on every machine: drawn here, or taken from what is
-//! shipped and from tests.
+//! Sound files to damage, the same on every machine: generated here, or taken from the shipped
+//! files and from tests.
 //!
-//! A set is a folder with folders in it, each of which a reader is handed with one of its
-//! files damaged.
+//! A set is a folder of folders. A parser is given one of these, with one of its files damaged.
 
 mod answers;
 mod checkpoints;
@@ -31,7 +30,7 @@ fn workspace() -> PathBuf {
     crates.parent().unwrap_or(&crates).to_owned()
 }
 
-/// Writes every set into `root`, a folder that is new or empty.
+/// Writes every set into `root`, a new or empty folder.
 pub(crate) fn write(root: &Path) -> Result<()> {
     images(&root.join("images"))?;
     configs(&root.join("configs"))?;
@@ -43,7 +42,7 @@ pub(crate) fn write(root: &Path) -> Result<()> {
     runs::write(root)
 }
 
-/// The small pictures that decoding is tested on.
+/// Copies the small pictures of the decoder's tests.
 fn images(to: &Path) -> Result<()> {
     copy_files(
         &crates().join("fp-image/tests/golden_images"),
@@ -51,7 +50,7 @@ fn images(to: &Path) -> Result<()> {
     )
 }
 
-/// The shipped studies.
+/// Copies the shipped studies.
 fn configs(to: &Path) -> Result<()> {
     copy_files(&workspace().join("configs"), &to.join("all"))?;
     let further = serde_json::json!({
@@ -85,7 +84,7 @@ fn configs(to: &Path) -> Result<()> {
     )
 }
 
-/// Writes a file, and its folder first.
+/// Writes a file and creates its folder.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -93,7 +92,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("can't write {}", path.display()))
 }
 
-/// Copies the files of a folder, those in folders below it too.
+/// Copies the files of a folder and of its subfolders.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     for path in files(from)? {
         let bytes = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
@@ -102,7 +101,7 @@ pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every file in a folder and below it, in order.
+/// All files of a folder and its subfolders, sorted.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries(folder)? {
@@ -115,7 +114,7 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What a folder holds, in order.
+/// The entries of a folder, sorted.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         let entries = fs::read_dir(folder)?;

@@ -1,4 +1,4 @@
-//! Runs of tiny studies: what their folders hold, made the same on every machine.
+//! Runs of tiny studies, whose folders are the same on every machine.
 
 use std::fs;
 use std::path::Path;
@@ -18,9 +18,9 @@ use super::{workspace, write_file};
 
 /// The set of runs.
 const SET: &str = "runs";
-/// The run whose records stay in blocks.
+/// Name of the run whose records stay in blocks.
 const BLOCKS: &str = "methods";
-/// The set of selections that were made elsewhere.
+/// The set of selection files made elsewhere.
 const SELECTIONS: &str = "selections";
 
 pub(super) fn write(root: &Path) -> Result<()> {
@@ -69,7 +69,7 @@ pub(super) fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Measures the run as shortly as can be.
+/// Measures the efficiency of the run, as briefly as possible.
 fn measure(folder: &Path) -> Result<()> {
     let settings = EfficiencySettings {
         new_tokens: 1,
@@ -82,7 +82,7 @@ fn measure(folder: &Path) -> Result<()> {
     Ok(efficiency::write(&folder.join(EFFICIENCY_FILE), &measured)?)
 }
 
-/// What cells of the run kept, and lines of stages.
+/// Writes the tokens that cells of the run kept, and lines of stages.
 fn write_selections(run: &Path, to: &Path) -> Result<()> {
     let (spec, records) = (read_spec(run)?, read_records(run)?);
     for (number, cell) in spec.grid.cells.iter().enumerate() {
@@ -110,7 +110,7 @@ fn write_selections(run: &Path, to: &Path) -> Result<()> {
     write_file(&to.join("stages.jsonl"), stages.as_bytes())
 }
 
-/// Takes out of a run what differs from machine to machine and from time to time.
+/// Removes from a run whatever differs between machines and between runs.
 fn settle(folder: &Path, root: &Path) -> Result<()> {
     for name in [SPEC_FILE, EFFICIENCY_FILE] {
         let path = folder.join(name);
@@ -136,10 +136,10 @@ fn settle(folder: &Path, root: &Path) -> Result<()> {
         lines += &(value.to_string() + "\n");
     }
     write_file(&path, lines.as_bytes())?;
-    // In the order of the samples, whichever was answered first.
+    // In the order of the samples, not of the answers.
     let mut records = read_records(folder)?;
     records.sort_by_key(|record| record.index);
-    // One run in blocks, the other one as the lines of a run that isn't finished.
+    // One run keeps its blocks; the other gets the lines of an unfinished run.
     if folder.ends_with(BLOCKS) {
         let mut writer = RecordsWriter::create(folder)?;
         records.iter().try_for_each(|record| writer.push(record))?;
@@ -163,7 +163,8 @@ fn settle(folder: &Path, root: &Path) -> Result<()> {
     write_file(&folder.join(RECORDS_FILE), &lines.concat())
 }
 
-/// Hashes of files whose paths differ, and with `is_measured` all that is no small number.
+/// Replaces hashes of files whose paths differ; with `is_measured`, also all numbers but small
+/// ones.
 fn settle_value(value: &mut Value, is_measured: bool) {
     match value {
         Value::String(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
@@ -181,7 +182,7 @@ fn settle_value(value: &mut Value, is_measured: bool) {
     }
 }
 
-/// A machine that is every machine.
+/// Replaces the description of the machine by a fixed one.
 fn flatten(value: &mut Value) {
     match value {
         Value::String(text) => *text = "made up".to_owned(),

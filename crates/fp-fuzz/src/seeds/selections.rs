@@ -8,7 +8,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-/// Each row as one stage, its tokens merged or not.
+/// Each row is one stage; its tokens are merged or not.
 const SCHEMA: &str = "message selections {
     required binary id (STRING);
     required binary site (STRING);
@@ -20,7 +20,7 @@ const SCHEMA: &str = "message selections {
     } }
 }";
 
-/// A file with a row for each id, every one with the tokens 0 and 2.
+/// A file with a row for each id, each with tokens 0 and 2.
 pub(super) fn parquet_file(ids: &[&str], is_merged: bool) -> Result<Vec<u8>> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let properties = Arc::new(WriterProperties::builder().build());
@@ -32,12 +32,12 @@ pub(super) fn parquet_file(ids: &[&str], is_merged: bool) -> Result<Vec<u8>> {
     let names: Vec<ByteArray> = ids.iter().map(|id| text(id)).collect();
     column::<ByteArrayType>(&mut group, &names, None)?;
     column::<ByteArrayType>(&mut group, &vec![text("layer 2"); count], None)?;
-    // Two values each, the second in the list that the first began.
+    // Two values each; the second continues the list of the first.
     let (defined, repeated) = ([1, 1].repeat(count), [0, 1].repeat(count));
     let tokens = [0, 2].repeat(count);
     column::<Int64Type>(&mut group, &tokens, Some((&defined, &repeated)))?;
     if is_merged {
-        // A sum of two tokens, and one of one.
+        // A sum of two tokens and a sum of one.
         let (defined, repeated) = ([3, 3, 3].repeat(count), [0, 2, 1].repeat(count));
         let levels = Some((&defined[..], &repeated[..]));
         column::<Int64Type>(&mut group, &[0, 1, 2].repeat(count), levels)?;
@@ -53,7 +53,7 @@ pub(super) fn parquet_file(ids: &[&str], is_merged: bool) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// Writes the next column: its values, and the levels at which they stand.
+/// Writes the next column: its values with their definition and repetition levels.
 fn column<T: DataType>(
     group: &mut SerializedRowGroupWriter<'_, &mut Vec<u8>>,
     values: &[T::T],

@@ -1,4 +1,4 @@
-//! Equivalent strategies: how far the tokens that they keep agree.
+//! Equivalent strategies: agreement of the tokens that they keep.
 
 use fp_eval::study::SampleRecord;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::cell_index::CellIndex;
 use super::kept::{TokenBits, kept_tokens};
 
-/// Pairs that keep the same tokens on this share of samples are equivalent in practice.
+/// Pairs that keep the same tokens on at least this share of samples are equivalent in practice.
 pub const SAME_IN_PRACTICE: f64 = 0.95;
 
 /// Agreement of every pair at one budget and one head count.
@@ -14,11 +14,11 @@ pub const SAME_IN_PRACTICE: f64 = 0.95;
 pub struct AgreementMatrix {
     /// The budget's label.
     pub budget: String,
-    /// h.
+    /// h, the number of selected heads.
     pub num_selected_heads: usize,
-    /// Strategies, then the control `all_heads` where there is one.
+    /// Strategies, followed by the control `all_heads` if the run has it.
     pub labels: Vec<String>,
-    /// Samples that all of them have.
+    /// Number of samples that all of them have.
     pub n: usize,
     /// `[labels][labels]`, mean Jaccard of the kept sets.
     pub mean_jaccard: Vec<Vec<f64>>,
@@ -26,12 +26,12 @@ pub struct AgreementMatrix {
     pub identical_share: Vec<Vec<f64>>,
 }
 
-/// A pair of strategies over every budget and head count.
+/// A pair of strategies, over every budget and head count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StrategyPair {
     /// One strategy.
     pub a: String,
-    /// The other; `all_heads` among them.
+    /// The other strategy, or `all_heads`.
     pub b: String,
     /// Mean Jaccard of the kept sets.
     pub mean_jaccard: f64,
@@ -61,19 +61,19 @@ struct PairSums {
     differs: usize,
 }
 
-/// Sums of every pair at one budget and one head count.
+/// Sums of all pairs at one budget and one head count.
 #[derive(Debug)]
 pub(super) struct GroupSums {
     budget: usize,
     count: usize,
-    /// Strategies, then `all_heads`; none where the run lacks one.
+    /// Cells of the strategies, then of `all_heads`; `None` where the run lacks one.
     cells: Option<Vec<usize>>,
     n: usize,
     /// `[cells · cells]`.
     sums: Vec<PairSums>,
 }
 
-/// The groups of a run, of no record yet.
+/// The groups of a run, before any record.
 pub(super) fn groups(cell_index: &CellIndex) -> Vec<GroupSums> {
     let size = labels(cell_index).len();
     let has_all_heads = has_all_heads(cell_index);
@@ -113,7 +113,7 @@ fn labels(cell_index: &CellIndex) -> Vec<String> {
     labels
 }
 
-/// What groups come to.
+/// Computes the agreement from the groups' sums.
 pub(crate) fn agreement(
     cell_index: &CellIndex,
     groups: &[GroupSums],

@@ -1,5 +1,5 @@
-//! Answers that explain a cell's score without anything being seen: one label for
-//! everything, words that the rule can't read, a prompt that leaks.
+//! Answers that explain a cell's score without the image: one label for everything, words that the
+//! rule can't parse, a leaked prompt.
 //!
 //! The checks are those of answer files; see [`fp_data::rescore::Health`].
 
@@ -11,19 +11,19 @@ use serde::Serialize;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// One thing that explains the score of a cell on a dataset.
+/// A finding that explains the score of a cell on a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoudAnswers {
     /// The cell's id.
     pub cell: String,
-    /// The dataset's name and part.
+    /// The dataset's name and split.
     pub dataset: String,
-    /// What was found.
+    /// The finding.
     #[serde(flatten)]
     pub finding: Finding,
 }
 
-/// Everything that is loud, cell by cell.
+/// All loud findings, cell by cell.
 pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
     let datasets: Vec<_> = run
         .spec
@@ -39,7 +39,7 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
             (dataset.answer_rule, name, records, samples)
         })
         .collect();
-    // What every cell's answers are compared with is found out once.
+    // The reference values that every cell's answers are compared with are computed once.
     let datasets: Vec<_> = datasets
         .iter()
         .map(|(rule, name, records, samples)| {
@@ -73,7 +73,7 @@ pub(crate) fn loud_answers(run: &Run) -> Vec<LoudAnswers> {
         .collect()
 }
 
-/// The question of a record, as far as answers are looked at.
+/// The question of a record, with the fields that checks need.
 fn sample(record: &ReportSample) -> Sample {
     Sample {
         id: record.id.clone(),

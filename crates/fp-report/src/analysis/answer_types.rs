@@ -1,14 +1,14 @@
-//! Kinds of answers: how questions split by the answer that they ask for.
+//! Types of answers: groups of questions by the kind of answer that they ask for.
 //!
-//! Where a dataset says the type (VQAv2's and VizWiz's `answer_type`), that holds;
-//! otherwise the type follows from the answer that most annotators gave.
+//! Where a dataset states the type (VQAv2's and VizWiz's `answer_type`), it is used; otherwise the
+//! type follows from the most frequent answer of the annotators.
 
 use crate::sample::ReportSample;
 
-/// What the split is called.
+/// Name of the grouping.
 pub const BY_ANSWER_TYPE: &str = "answer type";
 
-/// The types in their order. `unanswerable` is VizWiz's.
+/// The types, in order. `unanswerable` is VizWiz's.
 pub(crate) const ANSWER_TYPES: [&str; 5] =
     ["yes/no", "number", "single letter", "unanswerable", "other"];
 
@@ -17,15 +17,14 @@ const NUMBER_WORDS: [&str; 13] = [
     "eleven", "twelve",
 ];
 
-/// An answer as it is compared here: lower case, without white space or full stops
-/// around it.
+/// Normalises an answer for comparison: lower case, without surrounding white space or full stops.
 pub(crate) fn normalized(answer: &str) -> String {
     let trimmed = answer.trim().trim_end_matches(['.', '!', ',']).trim();
     trimmed.to_lowercase()
 }
 
-/// The answer that most annotators gave, normalised; of equally frequent ones the
-/// first. None where there is no answer.
+/// The most frequent answer of the annotators, normalised; of equally frequent ones the first.
+/// `None` where there is no answer.
 pub(crate) fn gold(record: &ReportSample) -> Option<String> {
     let answers: Vec<String> = record.answers.iter().map(|a| normalized(a)).collect();
     let count = |answer: &String| answers.iter().filter(|other| *other == answer).count();
@@ -39,11 +38,12 @@ pub(crate) fn gold(record: &ReportSample) -> Option<String> {
     best.map(|(answer, _)| answer.clone())
 }
 
-/// Position among [`ANSWER_TYPES`]; none for a sample without any answer.
+/// Index in [`ANSWER_TYPES`]; `None` for a sample without any answer.
 pub(crate) fn answer_type(record: &ReportSample) -> Option<usize> {
     let stated = record.keys.get("answer_type").unwrap_or(&record.family);
     let known = ANSWER_TYPES.iter().position(|name| name == stated);
-    // "other" may hold anything, letters and numbers too: the dataset's word counts.
+    // "other" may contain anything, including letters and numbers, so the dataset's type takes
+    // precedence.
     known.or_else(|| Some(type_of(&gold(record)?)))
 }
 

@@ -1,9 +1,9 @@
-//! Degenerate answers: cells that answer one thing to nearly everything, and gains that
-//! one answer alone brings.
+//! Degenerate answers: cells that give one answer to nearly every question, and gains that are due
+//! to one answer alone.
 //!
-//! Where one answer is often right ("unanswerable" in VizWiz, "yes" in a yes/no
-//! benchmark), a model that sees less and says it more often may score higher without
-//! seeing anything better.
+//! Where one answer is often right ("unanswerable" in VizWiz, "yes" in a yes/no benchmark), a model
+//! that uses less of the image and gives it more often may score higher without any better
+//! understanding.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,17 @@ use super::scores::Scores;
 use super::strata::{Strata, Stratum};
 use crate::run::Run;
 
-/// A cell that gives one answer to this share of a group's questions, or more, is
-/// degenerate there, unless the ground truth does nearly the same.
+/// A cell that gives one answer to at least this share of a group's questions is degenerate there,
+/// unless the ground truth does nearly the same.
 pub const ONE_ANSWER_SHARE: f64 = 0.9;
 
-/// How far the share of an answer has to lie above that of the ground truth, or above
-/// that without pruning, to count as more.
+/// Least excess of an answer's share over that of the ground truth, or over that without pruning.
 pub const EXCESS_SHARE: f64 = 0.1;
 
 /// Groups with fewer answers carry no signal.
 pub const FEWEST_ANSWERS: usize = 10;
 
-/// What the group of all questions is called.
+/// Name of the group of all questions.
 pub const ALL_QUESTIONS: &str = "all questions";
 
 /// One answer that a cell gives remarkably often in a group of questions.
@@ -36,38 +35,38 @@ pub const ALL_QUESTIONS: &str = "all questions";
 pub struct FrequentAnswer {
     /// The cell's id.
     pub cell: String,
-    /// What is grouped by, such as `answer type`; for no grouping both are
+    /// Name of the grouping, such as `answer type`; without grouping, this and `group` are
     /// [`ALL_QUESTIONS`].
     pub by: String,
     /// The group.
     pub group: String,
-    /// Answers of the cell in the group.
+    /// Number of the cell's answers in the group.
     pub n: usize,
     /// The answer, in lower case.
     pub answer: String,
     /// Share of the cell's answers that are this one.
     pub share: f64,
-    /// Share of the same questions of which it is the ground truth.
+    /// Share of the same questions whose ground truth it is.
     pub truth_share: f64,
-    /// Share of the unpruned answers to the same questions; none without vanilla.
+    /// Its share of the unpruned answers to the same questions; `None` without vanilla.
     pub vanilla_share: Option<f64>,
-    /// Whether it is nearly the only answer, far beyond the ground truth:
+    /// Whether it is nearly the only answer, far more frequent than in the ground truth:
     /// [`ONE_ANSWER_SHARE`], [`EXCESS_SHARE`].
     pub is_degenerate: bool,
-    /// Where the answer brings all of a gain: what the gain is made of.
+    /// Composition of the gain, where the answer accounts for all of it.
     pub gain: Option<GainByAnswer>,
 }
 
-/// A cell that is above vanilla only by an answer that it gives more often.
+/// A gain over vanilla that is due only to giving one answer more often.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GainByAnswer {
-    /// Accuracy less vanilla's over the group, above 0.
+    /// Accuracy minus vanilla's over the group, above 0.
     pub difference: f64,
-    /// The same over the questions of which it isn't the ground truth: 0 or below.
+    /// The same over the questions whose ground truth is another answer: 0 or below.
     pub elsewhere: f64,
 }
 
-/// What is known of one question under one cell.
+/// One question under one cell.
 struct Given<'a> {
     answer: &'a str,
     truth: &'a str,
@@ -76,7 +75,7 @@ struct Given<'a> {
     vanilla: Option<(&'a str, f64)>,
 }
 
-/// Every remarkable answer, cell by cell.
+/// All remarkable answers, cell by cell.
 pub(crate) fn frequent_answers(
     run: &Run,
     cell_index: &CellIndex,
@@ -149,7 +148,7 @@ pub(crate) fn frequent_answers(
     cells.flat_map_iter(of_cell).collect()
 }
 
-/// The most frequent answer of a group, where it is degenerate or brings all of a gain.
+/// The most frequent answer of a group, if it is degenerate or accounts for all of a gain.
 fn remarkable(given: &[Given<'_>], is_vanilla: bool) -> Option<FrequentAnswer> {
     let n = given.len();
     if n < FEWEST_ANSWERS {
@@ -187,7 +186,7 @@ fn remarkable(given: &[Given<'_>], is_vanilla: bool) -> Option<FrequentAnswer> {
     })
 }
 
-/// What a gain over vanilla is made of, if the answer brings all of it.
+/// The composition of a gain over vanilla, if the answer accounts for all of it.
 fn gain_by(given: &[Given<'_>], answer: &str) -> Option<GainByAnswer> {
     let mean = |of: &mut dyn Iterator<Item = &Given<'_>>| {
         let (mut n, mut sum) = (0_usize, 0.0);
@@ -238,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_gain_that_one_answer_brings_is_named() {
-        // Ten of twenty can't be answered. Unpruned: half of those are found out, and of
-        // the others six are right; pruned: all of those, and of the others four.
+        // Ten of twenty can't be answered. Unpruned, half of those are recognised, and six of the
+        // others are right; pruned, all of those, and four of the others.
         let mut all = Vec::new();
         for at in 0..20 {
             let is_unanswerable = at < 10;

@@ -1,4 +1,4 @@
-//! Each strategy at each budget with the number of heads that suits it best there.
+//! Each strategy at each budget, with its best number of heads there.
 
 use serde::Serialize;
 
@@ -10,32 +10,32 @@ use super::scores::{Column, Scores};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// A strategy at one budget, with the number of heads that has its largest mean on the
-/// selection half; the tests are on the other half.
+/// A strategy at one budget, with the number of heads that has the largest mean on the selection
+/// half; it is tested on the confirmation half.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AtBestHeads {
     /// The strategy.
     pub strategy: String,
     /// The budget's label.
     pub budget: String,
-    /// h, as chosen.
+    /// h, as selected.
     pub num_selected_heads: usize,
     /// The cell's id.
     pub cell: String,
     /// Mean score on the samples of the selection half, 0 to 1.
     pub select_mean: f64,
-    /// Mean score on the other samples; none without an answer there.
+    /// Mean score on the confirmation half; `None` without an answer there.
     pub confirm_mean: Option<f64>,
     /// Whether this is the baseline strategy.
     pub is_baseline: bool,
-    /// Against FastV; all strategies and budgets are one family.
+    /// Test against FastV; all strategies and budgets are one family.
     pub against_all_heads: Option<Comparison>,
-    /// Against the baseline at its own best number of heads; all strategies and budgets
-    /// are one family.
+    /// Test against the baseline at its own best number of heads; all strategies and budgets are
+    /// one family.
     pub against_baseline: Option<Comparison>,
 }
 
-/// Which head count each strategy takes at each budget.
+/// The head count selected for each strategy at each budget.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
     /// `[strategies][budgets]`.
@@ -44,22 +44,22 @@ pub(super) struct Choice {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
-    /// Position among the index's head counts.
+    /// Index among the cell index's head counts.
     count: usize,
     cell: usize,
     mean: f64,
 }
 
 impl Choice {
-    /// Chooses by the means on `samples`; of equal means the first head count of the
-    /// configuration leads.
+    /// Selects by the means on `samples`; of equal means the first head count in the configuration
+    /// is selected.
     pub(super) fn new(cell_index: &CellIndex, scores: &Scores, samples: &[usize]) -> Choice {
         let choose = |strategy: usize, budget: usize| {
             let counts = 0..cell_index.head_counts.len();
             let cells: Vec<(usize, usize)> = counts
                 .filter_map(|count| Some((count, cell_index.cell(strategy, count, budget)?)))
                 .collect();
-            // By the samples that every head count answered.
+            // On the samples that all head counts answered.
             let all = scores.mean_of(&cells.iter().map(|(_, cell)| *cell).collect::<Vec<_>>());
             let shared: Vec<usize> = samples
                 .iter()
@@ -89,7 +89,7 @@ impl Choice {
         self.chosen[strategy][budget]
     }
 
-    /// A strategy's mean over all budgets, sample by sample; none where it lacks one.
+    /// A strategy's mean over all budgets, sample by sample; `None` where it lacks one.
     pub(super) fn mean_over_budgets(&self, scores: &Scores, strategy: usize) -> Option<Column> {
         let chosen = self.chosen[strategy].iter();
         let cells: Option<Vec<usize>> = chosen.map(|c| c.map(|chosen| chosen.cell)).collect();
@@ -105,8 +105,7 @@ impl Choice {
     }
 }
 
-/// Every strategy at every budget, strategies in the configuration's order, tested on
-/// the half that nothing was chosen by.
+/// All strategies at all budgets, in the configuration's order, tested on the confirmation half.
 pub(super) fn at_best_heads(
     run: &Run,
     cell_index: &CellIndex,

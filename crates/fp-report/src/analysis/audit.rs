@@ -1,5 +1,5 @@
-//! What decided selections: ties, scores without differences, heads without mass, and
-//! which rows each query strategy read.
+//! Audit of selections: ties, constant scores, heads without attention to the image, and the rows
+//! that each query strategy read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,39 +11,39 @@ use super::cell_index::CellIndex;
 use super::gather::{CellSums, Gathered, Given};
 use crate::run::Run;
 
-/// A strategy whose heads were chosen by index order on this share of samples is named
-/// as degenerate.
+/// A strategy whose heads were selected by index order on at least this share of samples is
+/// reported as degenerate.
 pub const DEGENERATE_SHARE: f64 = 0.05;
 
-/// How one cell's selections came about.
+/// Counts of how one cell's selections were decided.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellAudit {
     /// The cell's id.
     pub cell: String,
-    /// Selections looked at.
+    /// Number of selections.
     pub n: usize,
-    /// Head choices that fell on a tie: index order decided.
+    /// Head selections with a tie at the cut, decided by index order.
     pub head_ties: usize,
-    /// Head choices that rounding may have decided, ties included.
+    /// Head selections that rounding may have decided, ties included.
     pub head_near_ties: usize,
-    /// Most heads that were tied at a cut.
+    /// Largest number of heads tied at a cut.
     pub widest_head_tie: usize,
-    /// Token choices that fell on a tie.
+    /// Token selections with a tie at the cut.
     pub token_ties: usize,
-    /// Token choices that rounding may have decided, ties included.
+    /// Token selections that rounding may have decided, ties included.
     pub token_near_ties: usize,
-    /// Most tokens that were tied at a cut.
+    /// Largest number of tokens tied at a cut.
     pub widest_token_tie: usize,
     /// Samples on which every head had the same score.
     pub constant_scores: usize,
-    /// Samples with heads whose score wasn't a number.
+    /// Samples with heads whose score was NaN.
     pub nan_scores: usize,
-    /// Answers with a near-tie between two tokens of the vocabulary.
+    /// Answers with a near-tie between two vocabulary tokens.
     pub answer_near_ties: usize,
 }
 
 impl CellAudit {
-    /// Share of samples on which index order, not the score, chose among heads.
+    /// Share of samples on which index order, not the score, selected heads.
     pub fn index_order_share(&self) -> f64 {
         match self.n {
             0 => 0.0,
@@ -51,7 +51,7 @@ impl CellAudit {
         }
     }
 
-    /// See [`DEGENERATE_SHARE`].
+    /// Whether the share reaches [`DEGENERATE_SHARE`].
     pub fn is_degenerate(&self) -> bool {
         self.index_order_share() >= DEGENERATE_SHARE
     }
@@ -62,13 +62,13 @@ impl CellAudit {
 pub struct LookAudit {
     /// The strategy.
     pub query_strategy: String,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// The rule that it came to, and on how many samples.
+    /// The rule that the strategy resolved to, with its number of samples.
     pub branches: BTreeMap<String, usize>,
     /// Mean number of rows.
     pub mean_rows: f64,
-    /// Mean share of the weight on each stretch of the sequence.
+    /// Mean share of the weight on each part of the sequence.
     pub weight: LookWeight,
     /// Samples on which some head had no attention to the image.
     pub zero_mass_samples: usize,
@@ -77,15 +77,15 @@ pub struct LookAudit {
 /// Shares of a query strategy's weight; they sum to 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct LookWeight {
-    /// Rows before the image, which see nothing of it.
+    /// Rows before the image, which can't attend to it.
     pub system: f64,
     /// Rows of the image itself.
     pub image: f64,
-    /// Rows after the image before the last five: the question.
+    /// Rows after the image, before the last five: the question.
     pub earlier_text: f64,
-    /// The last five rows but the last one: the question's end and the template's.
+    /// The last five rows except the last: the end of the question and of the template.
     pub last_five: f64,
-    /// The very last row, the template's own.
+    /// The last row, which belongs to the template.
     pub last: f64,
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn cell_audits(run: &Run, gathered: &Gathered) -> Vec<CellAudit> {
         .collect()
 }
 
-/// Stretches of a sequence, in the order of [`LookWeight`].
+/// Parts of a sequence, in the order of [`LookWeight`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stretch {
     System,
@@ -164,21 +164,21 @@ enum Stretch {
     Last,
 }
 
-/// Where rows lie and what each has of the weight, in their order: of neighbours that are alike
-/// the bits of the share, and how many they are.
+/// The parts of the sequence that rows are in, with their weights, in order and run-length encoded:
+/// part, bits of the weight's share, number of consecutive equal rows.
 type Shape = Vec<(Stretch, u64, u32)>;
 
-/// What is known of the rows that one query strategy read.
+/// Sums over the rows that one query strategy read.
 #[derive(Debug)]
 pub(super) struct LookSums {
     strategy: QueryStrategy,
     branches: BTreeMap<String, usize>,
     rows: usize,
     zero_mass_samples: usize,
-    /// The distinct shapes, and how many samples have one.
+    /// Distinct shapes, with their numbers of samples.
     shapes: HashMap<Shape, u32>,
     n: usize,
-    /// `[samples]`, the number of a shape from 1; 0 for none.
+    /// `[samples]`, number of the sample's shape from 1; 0 for none.
     of_samples: Vec<u32>,
 }
 
@@ -254,7 +254,7 @@ impl LookSums {
 
 fn shape_of(layout: TokenLayout, query_rows: &QueryRows) -> Shape {
     let even = 1.0 / query_rows.rows.len() as f64;
-    // Stored weights are rounded: divided by their sum they are shares again.
+    // Stored weights are rounded, so they are normalised again.
     let sum: f64 = query_rows.weights.iter().sum();
     let end = layout.sequence_len();
     let mut shape: Shape = Vec::new();
@@ -287,20 +287,20 @@ pub(crate) fn look_audits(gathered: &Gathered) -> Vec<LookAudit> {
     gathered.looks.iter().map(LookSums::audit).collect()
 }
 
-/// How often each head was selected.
+/// Frequency with which each head was selected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeadUsage {
     /// The strategy.
     pub strategy: String,
-    /// h.
+    /// h, the number of selected heads.
     pub num_selected_heads: usize,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// `[H]`, share of samples in which each head was selected.
     pub shares: Vec<f64>,
 }
 
-/// How often one cell selected each head.
+/// Counts of how often one cell selected each head.
 #[derive(Debug)]
 pub(super) struct HeadCounts {
     n: usize,
@@ -330,7 +330,7 @@ impl HeadCounts {
     }
 }
 
-/// The choice of heads doesn't depend on the budget, so the first one stands for all.
+/// The selection of heads doesn't depend on the budget, so the first budget represents all.
 pub(crate) fn head_usage(cell_index: &CellIndex, gathered: &Gathered) -> Vec<HeadUsage> {
     let mut usage = Vec::new();
     for (strategy, count, budget, cell) in cell_index.studied() {

@@ -1,10 +1,10 @@
-//! The best of many, chosen on one half of the images and tested on the other: the
-//! largest of many means is too large by chance.
+//! The best of many strategies, selected on one half of the images and tested on the other, because
+//! the largest of many means is biased upwards.
 //!
-//! A strategy is compared where it stands best: for each budget, each strategy takes
-//! the number of heads with its largest mean on the selection half, and so does the
-//! baseline. At equal numbers of heads a strategy would win by the baseline's weakness
-//! there. Budgets are never chosen between: more tokens are better.
+//! Strategies are compared at their best: for each budget, each strategy takes the number of heads
+//! with its largest mean on the selection half, and so does the baseline. At equal numbers of heads
+//! a strategy could win only because that number is bad for the baseline. No budget is selected,
+//! since more tokens are always better.
 
 use serde::Serialize;
 
@@ -17,33 +17,31 @@ use super::scores::{Column, Scores, mean_columns};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// The best strategy, its number of heads chosen for each budget, and every other
-/// strategy chosen and tested alike.
+/// The best strategy, with its number of heads selected for each budget, and all other strategies,
+/// selected and tested in the same way.
 #[derive(Debug, Clone, Serialize)]
 pub struct BestOfMany {
-    /// How the images were split.
+    /// The split of the images.
     pub halves: Halves,
-    /// Answered samples of the selection half.
+    /// Number of answered samples in the selection half.
     pub num_select: usize,
-    /// Answered samples to test on.
+    /// Number of answered samples in the confirmation half.
     pub num_confirm: usize,
-    /// Their images.
+    /// Number of their images.
     pub num_confirm_images: usize,
-    /// Mean score of each strategy on the samples of the selection half, over all budgets, at
-    /// each with its best number of heads; best first.
+    /// Mean score of each strategy on the selection half, over all budgets, each with its best
+    /// number of heads; best first.
     pub ranking: Vec<(String, f64)>,
-    /// The first of the ranking.
+    /// The first strategy of the ranking.
     pub candidate: String,
     /// The candidate's number of heads at each budget, in the order of the budgets.
     pub candidate_heads: Vec<usize>,
-    /// Strategies that the samples of the selection half don't show to be worse than the
-    /// candidate.
+    /// Strategies that are not shown to be worse than the candidate on the selection half.
     pub contenders: Vec<String>,
-    /// The candidate against the baseline (at its own best numbers of heads), chance and
-    /// FastV on the samples to test on, means over all budgets.
+    /// Tests of the candidate against the baseline (at its own best numbers of heads), chance and
+    /// FastV on the confirmation half; means over all budgets.
     pub confirmation: Vec<Comparison>,
-    /// What could not be tested: of the candidate, of the other strategies, on either
-    /// half.
+    /// Pairs that could not be tested, on either half.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untested: Vec<Untested>,
     /// The candidate, if the test confirms that it beats the baseline; the next phase of
@@ -51,8 +49,8 @@ pub struct BestOfMany {
     pub recommended: Option<String>,
     /// The best cell of each budget.
     pub per_budget: Vec<BestCell>,
-    /// Every strategy at every budget with its best number of heads, against FastV and
-    /// against the baseline on the samples to test on.
+    /// Every strategy at every budget with its best number of heads, tested against FastV and
+    /// against the baseline on the confirmation half.
     pub strategies: Vec<AtBestHeads>,
 }
 
@@ -61,14 +59,14 @@ pub struct BestOfMany {
 pub struct BestCell {
     /// The budget's label.
     pub budget: String,
-    /// The cell with the largest mean on the samples of the selection half.
+    /// The cell with the largest mean on the selection half.
     pub cell: String,
     /// Its mean there.
     pub select_mean: f64,
-    /// Against the baseline at its own best number of heads, on the other half; none
+    /// Test against the baseline at its own best number of heads, on the confirmation half; `None`
     /// where the cell is the baseline's own or no test is possible.
     pub confirmation: Option<Comparison>,
-    /// Against FastV on the other half; none without that control or where no test is
+    /// Test against FastV on the confirmation half; `None` without that control or where no test is
     /// possible.
     pub against_all_heads: Option<Comparison>,
     /// Whether the cell is the baseline's own.
@@ -76,14 +74,14 @@ pub struct BestCell {
 }
 
 impl BestOfMany {
-    /// A strategy at a budget, each by name.
+    /// Looks up a strategy at a budget, both by name.
     pub fn strategy(&self, strategy: &str, budget: &str) -> Option<&AtBestHeads> {
         let mut strategies = self.strategies.iter();
         strategies.find(|entry| entry.strategy == strategy && entry.budget == budget)
     }
 }
 
-/// None where the run has no strategy, or no answer in the selection half.
+/// `None` where the run has no strategy, or no answer in the selection half.
 pub(crate) fn best_of_many(
     run: &Run,
     cell_index: &CellIndex,
@@ -102,7 +100,7 @@ pub(crate) fn best_of_many(
             Some((strategy, mean_on(column.as_ref()?, &split.select)?))
         })
         .collect();
-    // Stable: of equal means the first strategy of the configuration leads.
+    // The sort is stable: of equal means the first strategy in the configuration comes first.
     ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
     let Some(&(candidate, _)) = ranking.first() else {
         return Ok(None);
@@ -140,7 +138,7 @@ pub(crate) fn best_of_many(
     }))
 }
 
-/// The mean of a column's values among `samples`.
+/// Mean of a column's values at `samples`.
 pub(super) fn mean_on(column: &Column, samples: &[usize]) -> Option<f64> {
     let values: Vec<f64> = samples.iter().filter_map(|&at| column[at]).collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -152,7 +150,7 @@ fn not_worse(comparisons: Vec<Comparison>) -> Vec<String> {
     not_worse.map(|comparison| comparison.a).collect()
 }
 
-/// The other strategies against the candidate where it was chosen.
+/// Tests of the other strategies against the candidate on the selection half.
 fn contenders(
     cell_index: &CellIndex,
     tester: &PairedTester,
@@ -172,7 +170,7 @@ fn contenders(
     tester.test(&pairs.collect::<Vec<_>>(), &split.select)
 }
 
-/// The candidate against what it is held to, one family.
+/// Tests of the candidate against its references, as one family.
 fn confirmation(
     cell_index: &CellIndex,
     scores: &Scores,
@@ -210,7 +208,7 @@ pub(crate) fn pooled(cell_index: &CellIndex, scores: &Scores) -> Vec<Column> {
         .collect()
 }
 
-/// Chance over all seeds and budgets; none without that control.
+/// Chance over all seeds and budgets; `None` without that control.
 pub(crate) fn pooled_random(cell_index: &CellIndex, scores: &Scores) -> Option<Column> {
     let by_budget: Vec<Column> = cell_index
         .random
@@ -227,7 +225,7 @@ fn pooled_all_heads(cell_index: &CellIndex, scores: &Scores) -> Option<Column> {
     Some(scores.mean_of(&cells?))
 }
 
-/// The leader of each budget, with the tests that were made of it.
+/// The best cell of each budget, with its tests.
 fn per_budget(cell_index: &CellIndex, strategies: &[AtBestHeads]) -> Vec<BestCell> {
     let best = cell_index.budgets.iter().filter_map(|budget| {
         let mut leader: Option<&AtBestHeads> = None;

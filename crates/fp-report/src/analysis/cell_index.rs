@@ -1,37 +1,37 @@
-//! Which cell is what: strategies by h and budget, and the controls beside them.
+//! Roles of cells: strategies by h and budget, and the controls beside them.
 
 use fp_eval::study::config::StudyKind;
 use fp_eval::study::{Cell, Grid, Method, StudyConfig};
 use fp_scoring::{HeadStrategy, QueryStrategy, StrategyCard};
 
-/// A strategy that the study asks about.
+/// A strategy under study.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strategy {
-    /// What is varied: a head strategy, a query strategy, or both joined by `+`.
+    /// Name of what is varied: a head strategy, a query strategy, or both joined by `+`.
     pub(crate) name: String,
     pub(crate) head: HeadStrategy,
     pub(crate) query: QueryStrategy,
 }
 
-/// A method of the registry that has no role of its own in reports.
+/// A method of the registry without a role of its own in reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtherMethod {
-    /// As cells are called, without the budget.
+    /// Label of its cells, without the budget.
     pub(crate) label: String,
-    /// Its cell, of a method that takes no budget.
+    /// Its cell, if the method takes no budget.
     pub(crate) without_budget: Option<usize>,
-    /// `[budgets]`.
+    /// `[budgets]`, its cell at each budget.
     pub(crate) cells: Vec<Option<usize>>,
 }
 
 impl OtherMethod {
-    /// Its cell beside those of a budget.
+    /// The cell to compare at a budget.
     pub(crate) fn at(&self, budget: usize) -> Option<usize> {
         self.without_budget.or(self.cells[budget])
     }
 }
 
-/// The cells of a grid by their roles. Indices are of the grid's cells.
+/// The cells of a grid by role. Indices are those of the grid's cells.
 #[derive(Debug, Clone)]
 pub(crate) struct CellIndex {
     pub(crate) kind: StudyKind,
@@ -40,7 +40,7 @@ pub(crate) struct CellIndex {
     pub(crate) budgets: Vec<String>,
     /// `[strategies][head counts][budgets]`.
     studied: Vec<Vec<Vec<Option<usize>>>>,
-    /// Their static variants, alike.
+    /// `[strategies][head counts][budgets]`, the cells of their static variants.
     statics: Vec<Vec<Vec<Option<usize>>>>,
     pub(crate) vanilla: Option<usize>,
     pub(crate) no_image: Option<usize>,
@@ -51,7 +51,7 @@ pub(crate) struct CellIndex {
     pub(crate) oracle: Vec<Option<usize>>,
     /// `[budgets][seeds]`.
     pub(crate) random: Vec<Vec<usize>>,
-    /// Every other method of the registry, in the order of the grid.
+    /// All other methods of the registry, in the order of the grid.
     pub(crate) others: Vec<OtherMethod>,
     baseline: String,
 }
@@ -88,7 +88,7 @@ impl CellIndex {
         cell_index
     }
 
-    /// Learns the strategies and head counts that there are.
+    /// Collects the strategies and head counts that occur.
     fn note(&mut self, cell: &Cell) {
         if let Method::Strategy {
             head_strategy,
@@ -123,7 +123,7 @@ impl CellIndex {
                 match (name.as_str(), cell.budget) {
                     ("vanilla", _) => self.vanilla = Some(index),
                     ("no_image", _) => self.no_image = Some(index),
-                    // With several K the first one's.
+                    // With several values of K, the cell of the first.
                     ("drop_all", _) => self.drop_all = self.drop_all.or(Some(index)),
                     ("all_heads", Some(budget)) => self.all_heads[budget] = Some(index),
                     ("uniform_grid", Some(budget)) => self.uniform_grid[budget] = Some(index),
@@ -182,22 +182,22 @@ impl CellIndex {
         }
     }
 
-    /// Whether whole methods are what the study asks about, strategies among them.
+    /// Whether the study compares whole methods, strategies among them.
     pub(crate) fn compares_methods(&self) -> bool {
         self.kind == StudyKind::Methods
     }
 
-    /// Whether nothing but whole methods is to be reported on in the first place.
+    /// Whether reports are primarily about whole methods.
     pub(crate) fn asks_about_methods(&self) -> bool {
         self.compares_methods() || self.strategies.is_empty()
     }
 
-    /// The cell of a strategy at a head count and a budget, each by index.
+    /// The cell of a strategy at a head count and a budget, all by index.
     pub(crate) fn cell(&self, strategy: usize, head_count: usize, budget: usize) -> Option<usize> {
         self.studied[strategy][head_count][budget]
     }
 
-    /// Every studied cell: strategy, head count, budget, cell.
+    /// All studied cells: strategy, head count, budget, cell.
     pub(crate) fn studied(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
         cells_in(&self.studied)
     }
@@ -215,15 +215,15 @@ impl CellIndex {
             .collect()
     }
 
-    /// The strategy that another is tested against; none for the baseline itself and
-    /// where the run lacks it. With both kinds varied it is the baseline head strategy
-    /// with the same query strategy.
+    /// The strategy that another is tested against; `None` for the baseline itself and where the
+    /// run lacks it. With both kinds varied it is the baseline head strategy with the same query
+    /// strategy.
     pub(crate) fn reference_of(&self, strategy: usize) -> Option<usize> {
         let (this, reference) = (&self.strategies[strategy], self.baseline_with(strategy)?);
         (this != &self.strategies[reference]).then_some(reference)
     }
 
-    /// Whether others are tested against the strategy.
+    /// Whether other strategies are tested against this one.
     pub(crate) fn is_baseline(&self, strategy: usize) -> bool {
         self.baseline_with(strategy) == Some(strategy)
     }
@@ -238,12 +238,12 @@ impl CellIndex {
         })
     }
 
-    /// What the configuration calls the baseline.
+    /// The baseline's name in the configuration.
     pub(crate) fn baseline_name(&self) -> &str {
         &self.baseline
     }
 
-    /// Formula, hypothesis and source of what is varied.
+    /// Formula, hypothesis and source of a strategy.
     pub(crate) fn card(&self, strategy: usize) -> StrategyCard {
         let strategy = &self.strategies[strategy];
         match self.kind {
@@ -253,7 +253,7 @@ impl CellIndex {
     }
 }
 
-/// The cells of `[strategies][head counts][budgets]`, each behind its place.
+/// The cells in `[strategies][head counts][budgets]`, each preceded by its indices.
 fn cells_in(
     cells: &[Vec<Vec<Option<usize>>>],
 ) -> impl Iterator<Item = (usize, usize, usize, usize)> {

@@ -1,4 +1,4 @@
-//! Every cell's accuracy, whole and by stratum, and the spread of chance.
+//! Accuracy of every cell, overall and by stratum, and the spread of chance.
 
 use fp_eval::study::Method;
 use serde::Serialize;
@@ -11,12 +11,12 @@ use super::strata::Strata;
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// What one cell answered.
+/// Summary of one cell's answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct CellSummary {
     /// Unique and stable, such as `variance+last_token/h4/R42`.
     pub id: String,
-    /// How image tokens are chosen.
+    /// Method that selects image tokens.
     #[serde(flatten)]
     pub method: Method,
     /// The budget's label.
@@ -25,23 +25,23 @@ pub struct CellSummary {
     pub mean_kept: Option<f64>,
     /// Mean score.
     pub accuracy: Estimate,
-    /// Beside vanilla on the questions that both answered; none for vanilla itself and
+    /// Comparison with vanilla on the questions that both answered; `None` for vanilla itself and
     /// without that control.
     pub vanilla_on_same: Option<OnSameQuestions>,
     /// Samples to which the cell doesn't apply.
     pub num_skipped: usize,
-    /// Samples on which it failed, those that failed as a whole included.
+    /// Samples on which it failed, including those that failed under all cells.
     pub num_failed: usize,
     /// Answers or selections that rounding may have decided.
     pub num_near_ties: usize,
-    /// The same by stratum.
+    /// Accuracy by stratum.
     pub strata: Vec<StratumAccuracy>,
 }
 
 /// A cell's mean score in one stratum.
 #[derive(Debug, Clone, Serialize)]
 pub struct StratumAccuracy {
-    /// What is grouped by.
+    /// Name of the grouping.
     pub by: String,
     /// The group.
     pub group: String,
@@ -55,17 +55,17 @@ pub struct StratumAccuracy {
 pub struct RandomControl {
     /// The budget's label.
     pub budget: String,
-    /// Seeds.
+    /// Number of seeds.
     pub num_seeds: usize,
     /// Mean over seeds, with the interval of the samples' means.
     pub accuracy: Estimate,
-    /// Beside vanilla on the questions that all seeds answered.
+    /// Comparison with vanilla on the questions that all seeds answered.
     pub vanilla_on_same: Option<OnSameQuestions>,
-    /// Standard deviation over seeds; none with fewer than two.
+    /// Standard deviation over seeds; `None` with fewer than two.
     pub seed_deviation: Option<f64>,
-    /// Smallest over seeds.
+    /// Smallest accuracy of a seed.
     pub min: f64,
-    /// Largest over seeds.
+    /// Largest accuracy of a seed.
     pub max: f64,
 }
 

@@ -1,13 +1,13 @@
-//! Means of what was recorded while the model's values were at hand: how concentrated
-//! the attention was that chose, and how different the kept tokens were.
+//! Means of measurements that were recorded during the run: the concentration of the attention that
+//! selected tokens, and the diversity of the kept tokens.
 
 use fp_eval::study::SampleRecord;
 use serde::Serialize;
 
-/// The attention that tokens were chosen by, means over samples.
+/// The attention that selected tokens, means over samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MeanAttention {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Entropy, natural logarithm.
     pub entropy: f64,
@@ -17,38 +17,38 @@ pub struct MeanAttention {
     pub gini: f64,
     /// The largest share of one token.
     pub max: f64,
-    /// Tokens that hold 90 % of the mass.
+    /// Number of tokens that hold 90 % of the mass.
     pub nucleus: f64,
     /// Mass on the boxes, over samples that have some.
     pub box_mass: Option<f64>,
-    /// Attention on the boxes relative to places of the same size.
+    /// Attention on the boxes relative to other positions of the same size.
     pub box_ratio: Option<f64>,
-    /// Share of samples whose most attended token lies on the evidence.
+    /// Share of samples whose most attended token is on the evidence.
     pub pointing: Option<f64>,
 }
 
 /// Features of the kept tokens, means over samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MeanDiversity {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Mean of 1 − cosine over pairs.
     pub mean_cosine_distance: f64,
-    /// The smallest of them.
+    /// Smallest 1 − cosine over pairs.
     pub min_cosine_distance: f64,
     /// Mean over kept tokens of the largest cosine with another one.
     pub redundancy: f64,
     /// Mean over all tokens of the largest cosine with a kept one.
     pub coverage: f64,
-    /// Effective rank, where it was asked for.
+    /// Effective rank, if it was requested.
     pub effective_rank: Option<f64>,
-    /// Vendi score, where it was asked for.
+    /// Vendi score, if it was requested.
     pub vendi: Option<f64>,
-    /// ln det(I + x̂x̂ᵀ), where it was asked for.
+    /// ln det(I + x̂x̂ᵀ), if it was requested.
     pub log_det_plus_identity: Option<f64>,
 }
 
-/// A sum of so many values.
+/// A sum and its number of values.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     n: usize,
@@ -86,14 +86,14 @@ pub(super) struct AttentionSums {
 }
 
 impl AttentionSums {
-    /// Adds the attention that a cell chose by on a sample, if there was one.
+    /// Adds the attention by which a cell selected tokens on a sample, if there was any.
     pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
         let cell = record.cells.get(cell).and_then(|cell| cell.attention);
         let Some(attention) = cell.and_then(|at| record.attentions.get(at)) else {
             return;
         };
         self.entropy.add(f64::from(attention.entropy));
-        // Not the system's exp, whose last digit differs between machines.
+        // The system's exp isn't used: its last digit differs between machines.
         self.effective_number
             .add(libm::exp(f64::from(attention.entropy)));
         self.gini.add(f64::from(attention.gini));
@@ -134,7 +134,7 @@ pub(super) struct DiversitySums {
 }
 
 impl DiversitySums {
-    /// Adds what is known of the tokens that a cell kept on a sample.
+    /// Adds the measurements of the tokens that a cell kept on a sample.
     pub(super) fn add(&mut self, record: &SampleRecord, cell: usize) {
         let diversity = record.run_of(cell).and_then(|run| run.diversity.as_ref());
         let Some(diversity) = diversity else { return };

@@ -1,10 +1,10 @@
-//! Difficult samples only: those that an uninformed choice of tokens gets wrong.
+//! Difficult samples: those that an uninformed selection of tokens gets wrong.
 //!
-//! On many questions any tokens will do. What is left where chance fails shows what
-//! choosing is worth, the idea of VTC-Bench. A sample is difficult at a budget if every
-//! cell of the choosing controls gets it wrong there. Those cells are not compared: they
-//! are wrong on all of these samples by construction. Of several seeds of chance a part
-//! chooses and the others are compared, so the choice favours nobody.
+//! On many questions any tokens will do. The questions on which chance fails show the value of
+//! selection; the idea is VTC-Bench's. A sample is difficult at a budget if every cell of the
+//! filtering controls gets it wrong there. Those cells are not compared, since they are wrong on
+//! all of these samples by construction. Of several seeds of chance, some filter and the others are
+//! compared, so that the comparison is unbiased.
 
 use serde::Serialize;
 
@@ -19,31 +19,30 @@ use super::scores::{Column, Scores, present};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// Controls that choose what is difficult, by the first part of their names. Those that
-/// a run lacks choose nothing.
+/// Controls that choose the difficult samples (the filtering controls), by the first part of their
+/// names. Those that a run lacks are ignored.
 pub const CHOOSING_CONTROLS: [&str; 2] = ["random", "downsample"];
 
 /// Every budget on its difficult samples.
 #[derive(Debug, Clone, Serialize)]
 pub struct DifficultSamples {
-    /// How they were chosen, in a sentence.
+    /// The rule of selection, as a sentence.
     pub rule: String,
-    /// Budget by budget, in the configuration's order; without those of which no control
-    /// chooses.
+    /// Results by budget, in the configuration's order; budgets without a filtering control are
+    /// omitted.
     pub budgets: Vec<DifficultBudget>,
-    /// Each strategy at its best number of heads (as chosen over all questions of the
-    /// one half) against FastV, on the difficult samples of the other half; one family.
+    /// Each strategy at its best number of heads (selected over all questions of the selection
+    /// half) against FastV, on the difficult samples of the confirmation half; one family.
     pub against_all_heads: Vec<Comparison>,
     /// The same against the baseline at its own best number of heads; one family.
     pub against_baseline: Vec<Comparison>,
-    /// What could not be tested.
+    /// Pairs that could not be tested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untested: Vec<Untested>,
 }
 
 impl DifficultSamples {
-    /// A cell's accuracy on the difficult samples of a budget; none for cells that chose
-    /// them.
+    /// A cell's accuracy on the difficult samples of a budget; `None` for filtering cells.
     pub fn accuracy(&self, budget: &str, cell: &str) -> Option<&Estimate> {
         let mut budgets = self.budgets.iter();
         let budget = budgets.find(|of| of.budget == budget)?;
@@ -57,21 +56,21 @@ impl DifficultSamples {
 pub struct DifficultBudget {
     /// The budget's label.
     pub budget: String,
-    /// Cells that chose: each gets every one of these samples wrong.
+    /// Filtering cells: each gets every one of these samples wrong.
     pub chosen_by: Vec<String>,
-    /// Difficult samples.
+    /// Number of difficult samples.
     pub n: usize,
-    /// Their images.
+    /// Number of their images.
     pub num_images: usize,
-    /// Samples that were chosen from: those that all choosing cells answered.
+    /// Number of samples that were filtered: those that all filtering cells answered.
     pub of: usize,
-    /// Accuracy of every other cell of the budget, and of those without one, on them.
+    /// Accuracy on these samples of every other cell of the budget, and of cells without a budget.
     pub cells: Vec<DifficultAccuracy>,
-    /// Chance by the seeds that didn't choose; none with a single seed.
+    /// Chance by the seeds that didn't filter; `None` with a single seed.
     pub random: Option<Estimate>,
 }
 
-/// A cell on the difficult samples.
+/// A cell's accuracy on the difficult samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DifficultAccuracy {
     /// The cell's id.
@@ -81,14 +80,14 @@ pub struct DifficultAccuracy {
     pub accuracy: Estimate,
 }
 
-/// Cells that choose at one budget, and the seeds of chance that are left to compare.
+/// The filtering cells at one budget, and the seeds of chance that remain to be compared.
 struct Choosers {
     choosing: Vec<usize>,
     left: Vec<usize>,
 }
 
 impl Choosers {
-    /// The first seeds of each choosing control choose, as many as are left or one more.
+    /// The first half of the seeds of each filtering control filter, rounded up.
     fn new(run: &Run, budget: usize) -> Choosers {
         let (mut choosing, mut left) = (Vec::new(), Vec::new());
         for name in CHOOSING_CONTROLS {
@@ -105,7 +104,7 @@ impl Choosers {
     }
 }
 
-/// What the figures of a budget are made from.
+/// The inputs of a budget's figures.
 struct Grounds<'a> {
     run: &'a Run,
     cell_index: &'a CellIndex,
@@ -113,7 +112,7 @@ struct Grounds<'a> {
     tester: &'a PairedTester,
 }
 
-/// None where no control of the run chooses.
+/// `None` where no control of the run filters.
 pub(crate) fn difficult_samples(
     run: &Run,
     cell_index: &CellIndex,
@@ -184,7 +183,7 @@ fn rule(names: &[String], is_single: bool) -> String {
     }
 }
 
-/// How many samples all choosing cells answered, and those that all get wrong.
+/// Number of samples that all filtering cells answered, and those that all get wrong.
 fn difficult(scores: &Scores, choosing: &[usize], num_samples: usize) -> (usize, Vec<usize>) {
     let columns: Vec<&Column> = choosing.iter().map(|&cell| &scores.cells[cell]).collect();
     let answered = |at: &usize| columns.iter().all(|column| column[*at].is_some());
@@ -194,7 +193,7 @@ fn difficult(scores: &Scores, choosing: &[usize], num_samples: usize) -> (usize,
     (of.len(), wrong)
 }
 
-/// One budget on its difficult samples, which are ascending.
+/// Results of one budget on its difficult samples, which are in ascending order.
 fn describe(
     grounds: &Grounds<'_>,
     budget: usize,
@@ -248,7 +247,7 @@ fn describe(
     })
 }
 
-/// Pairs to be tested over all budgets.
+/// Pairs to test over all budgets.
 #[derive(Default)]
 struct Tests {
     all_heads: Vec<Pair>,
@@ -265,7 +264,7 @@ impl Tests {
         } = grounds;
         let label = &cell_index.budgets[budget];
         let grid = &run.spec.grid;
-        // Only these samples: the others have no value.
+        // Only on these samples: the others have no value.
         let only = |cell: usize| -> Column {
             let mut values = vec![None; run.records.len()];
             for &sample in samples {

@@ -1,4 +1,4 @@
-//! A mean with its interval, over samples that come several to an image.
+//! A mean with its interval, over samples clustered by image.
 
 use fp_stats::{Clusters, IntervalKind, clustered_score_interval, clustered_standard_error, mean};
 use serde::Serialize;
@@ -8,23 +8,22 @@ use crate::error::ReportError;
 /// A mean over samples, 0 to 1, with its clustered interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// Images.
+    /// Number of images.
     pub num_images: usize,
-    /// The mean; none without samples.
+    /// The mean; `None` without samples.
     pub mean: Option<f64>,
-    /// Standard error with samples of one image taken together; none with fewer than
-    /// two images.
+    /// Standard error with samples clustered by image; `None` with fewer than two images.
     pub standard_error: Option<f64>,
-    /// Ends of the clustered score interval, within 0 to 1; none with fewer than two images.
+    /// Bounds of the clustered score interval, within 0 to 1; `None` with fewer than two images.
     pub interval: Option<[f64; 2]>,
-    /// How the interval came about; none where there is none.
+    /// Method of the interval; `None` where there is none.
     pub interval_method: Option<IntervalKind>,
 }
 
 impl Estimate {
-    /// Estimates the mean of 0-to-1 `values`, each with its image in `clusters`.
+    /// Estimates the mean of `values` from 0 to 1, each with its image in `clusters`.
     pub(crate) fn new(
         values: &[f64],
         clusters: &[usize],
@@ -66,7 +65,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // SE² = 7/48, one degree of freedom: two images say next to nothing.
+        // SE² = 7/48, one degree of freedom: two images carry hardly any information.
         let estimate = Estimate::new(&[1.0, 1.0, 0.0, 0.0], &[0, 0, 1, 1], 0.9).unwrap();
         assert_eq!((estimate.n, estimate.num_images), (4, 2));
         assert_eq!(estimate.mean, Some(0.5));
@@ -80,7 +79,7 @@ mod tests {
     fn no_spread_is_not_no_doubt() {
         let estimate = Estimate::new(&[1.0; 20], &(0..20).collect::<Vec<_>>(), 0.95).unwrap();
         let [low, high] = estimate.interval.unwrap();
-        // Of 20 without a miss, a share of 14 % misses or more has a chance below 5 %.
+        // If at least 14 % were wrong, 20 right answers of 20 would have a probability below 5 %.
         assert!(low > 0.75 && low < 0.86 && high == 1.0, "{low} {high}");
         assert_eq!(Estimate::new(&[], &[], 0.95).unwrap().mean, None);
         let one_image = Estimate::new(&[1.0, 0.0], &[3, 3], 0.95).unwrap();

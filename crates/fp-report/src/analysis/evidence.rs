@@ -1,4 +1,4 @@
-//! Where the evidence of each sample lies on the grid of image tokens.
+//! Location of each sample's evidence on the grid of image tokens.
 
 use fp_data::metric::token_quality::{AreaStratum, CoverageGrid};
 use fp_eval::study::{ModelSpec, SampleRecord};
@@ -7,12 +7,12 @@ use super::tokens::MeasuredRuns;
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// What groups of samples ask of the evidence of one.
+/// The properties of a sample's evidence by which samples are grouped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
-    /// Tokens that the boxes touch.
+    /// Number of tokens that the boxes touch.
     pub(crate) num_tokens: usize,
-    /// Third of the image, from the top, that the evidence's centre of area lies in.
+    /// Third of the image, from the top, that contains the evidence's centre of area.
     pub(crate) third: Option<usize>,
 }
 
@@ -26,7 +26,7 @@ impl Evidence {
     }
 }
 
-/// By the first grid, which shows the whole image.
+/// Computed on the first grid, which covers the whole image.
 fn third(grid: &CoverageGrid) -> Option<usize> {
     let [columns, num_rows] = grid.first_grid();
     let (mut area, mut rows) = (0.0, 0.0);
@@ -37,11 +37,12 @@ fn third(grid: &CoverageGrid) -> Option<usize> {
     (area > 0.0).then(|| ((3.0 * rows / area / num_rows as f64) as usize).min(2))
 }
 
-/// How boxes lie on the grids of a run's images.
+/// Measures boxes on the token grids of a run's images.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EvidenceGrids<'a> {
     model: &'a ModelSpec,
-    /// Whether all samples have one grid of tokens, so that each token is a place by itself.
+    /// Whether all samples have the same grid of tokens, so that a token index is always the same
+    /// position.
     is_fixed: bool,
 }
 
@@ -53,8 +54,8 @@ impl<'a> EvidenceGrids<'a> {
         }
     }
 
-    /// The evidence of a sample, and its kept sets measured; none where its tokens lie on no
-    /// grid that is known. Without boxes the grid still tells padding from image.
+    /// Measures the evidence of a sample and its kept sets; `None` where the token grid is unknown.
+    /// Without boxes the grid still distinguishes padding from image.
     pub(crate) fn measure(
         &self,
         record: &SampleRecord,
@@ -69,7 +70,7 @@ impl<'a> EvidenceGrids<'a> {
     }
 }
 
-/// By size of the evidence; none without any.
+/// Stratum of the evidence's size; `None` without evidence.
 pub(crate) fn stratum(grid: &CoverageGrid) -> Option<AreaStratum> {
     grid.has_evidence().then(|| grid.stratum())
 }

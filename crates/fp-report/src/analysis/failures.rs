@@ -1,4 +1,4 @@
-//! Questions without an answer: how many, for what kind of reason, and which.
+//! Questions without an answer: how many, why, and which.
 
 use fp_eval::format::{counted, listed};
 use fp_eval::study::FailureKind;
@@ -9,41 +9,41 @@ use super::samples::is_answered;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// Failed questions that are named; results.json has all.
+/// Most failed questions that are named; results.json lists all.
 const NAMED: usize = 5;
 
-/// Everything of a run that has no answer though it was asked.
+/// All questions of a run that were asked but have no answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Failures {
-    /// Questions that have no answer under any cell.
+    /// Number of questions without an answer under any cell.
     pub num_failed: usize,
-    /// Questions recorded, text-only ones included.
+    /// Number of recorded questions, text-only ones included.
     pub num_recorded: usize,
-    /// The failed ones by kind of reason; kinds without any are left out.
+    /// Failed questions by kind of reason; empty kinds are omitted.
     pub by_kind: Vec<FailuresOfKind>,
-    /// Answers of single cells that failed on questions that others answered.
+    /// Number of failed answers of single cells on questions that other cells answered.
     pub num_failed_answers: usize,
     /// The failed questions, by index.
     pub samples: Vec<FailedSample>,
 }
 
-/// How many questions failed for one kind of reason.
+/// Number of questions that failed for one kind of reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FailuresOfKind {
     /// The kind.
     pub kind: FailureKind,
-    /// Questions.
+    /// Number of questions.
     pub count: usize,
 }
 
 /// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedSample {
-    /// Position over all datasets of the run.
+    /// Index over all datasets of the run.
     pub index: usize,
-    /// Name and part of its dataset.
+    /// Name and split of its dataset.
     pub dataset: String,
-    /// Its id there.
+    /// Its id in the dataset.
     pub id: String,
     /// The image's file, relative to the dataset's folder; empty for a text-only question.
     pub image: String,
@@ -54,7 +54,7 @@ pub struct FailedSample {
 }
 
 impl Failures {
-    /// Of a run, whole or not.
+    /// The failures of a run, complete or not.
     pub fn of(run: &Run) -> Failures {
         let names = run.dataset_names();
         let mut samples: Vec<FailedSample> = run
@@ -85,13 +85,14 @@ impl Failures {
         self.num_failed == 0 && self.num_failed_answers == 0
     }
 
-    /// Whether nothing at all was answered.
+    /// Whether no question was answered.
     pub fn is_total(&self) -> bool {
         self.num_failed == self.num_recorded
     }
 
-    /// How many of how many failed, and why: `9 of 12 questions failed and are excluded from
-    /// all results: 8 with …, 1 with …`. None where no question failed.
+    /// Numbers and reasons:
+    /// `9 of 12 questions failed and are excluded from all results: 8 with …, 1 with …`. `None`
+    /// where no question failed.
     pub fn sentence(&self) -> Option<String> {
         let kinds = self.by_kind.iter();
         let kinds: Vec<String> = kinds
@@ -108,8 +109,8 @@ impl Failures {
         })
     }
 
-    /// The first failed questions, each with its id, its image and the reason; then how many
-    /// more there are.
+    /// The first failed questions, each with its id, its image and the reason; then the number of
+    /// further ones.
     pub fn first(&self) -> Vec<String> {
         let named = self.samples.iter().take(NAMED);
         let mut lines: Vec<String> = named.map(FailedSample::line).collect();
@@ -131,7 +132,7 @@ impl FailedSample {
         if image.is_empty() {
             return format!("{id} (text-only): {reason}");
         }
-        // Most reasons begin with where the image lies; that was just said.
+        // Most reasons begin with the image's path, which is already named.
         let reason = match reason.split_once(": ") {
             Some((path, rest)) if Path::new(path).ends_with(image) => rest,
             _ => reason,

@@ -1,4 +1,4 @@
-//! What flips between no pruning and a cell: answers lost and answers won.
+//! Answers that flip between no pruning and a cell: lost and won.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use super::scores::{Column, Scores};
 use super::strata::Strata;
 use crate::run::Run;
 
-/// From this score on an answer counts as right.
+/// Least score of a right answer.
 pub const RIGHT: f64 = 0.5;
 
-/// Answers of one cell beside those without pruning.
+/// Answers of one cell compared with those without pruning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellFlips {
     /// The cell's id.
@@ -24,7 +24,7 @@ pub struct CellFlips {
 /// Flips in one stratum.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StratumFlips {
-    /// What is grouped by.
+    /// Name of the grouping.
     pub by: String,
     /// The group.
     pub group: String,
@@ -33,21 +33,21 @@ pub struct StratumFlips {
     pub flips: Flips,
 }
 
-/// How samples fall into four fields; right is a score of [`RIGHT`] and more.
+/// Number of samples in each of four cases; right is a score of at least [`RIGHT`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Flips {
     /// Right without and with pruning.
     pub both_right: usize,
-    /// Right without pruning alone.
+    /// Right only without pruning.
     pub lost: usize,
-    /// Right with pruning alone.
+    /// Right only with pruning.
     pub won: usize,
     /// Wrong both ways.
     pub both_wrong: usize,
 }
 
 impl Flips {
-    /// Samples.
+    /// Number of samples.
     pub fn n(&self) -> usize {
         self.both_right + self.lost + self.won + self.both_wrong
     }
@@ -69,7 +69,7 @@ impl Flips {
     }
 }
 
-/// Of every cell but `vanilla`; nothing without that control.
+/// Flips of every cell but `vanilla`; empty without that control.
 pub(crate) fn flips(
     run: &Run,
     scores: &Scores,

@@ -1,8 +1,8 @@
-//! What is summed over the records of a run while they are read, a few at once: everything
-//! that needs more of them than the columns of the run.
+//! Sums over the records of a run, computed while they are read a few at a time: everything that
+//! needs more than the run's columns.
 //!
-//! Each sum is over the samples by index and never split, so that it has the
-//! same bits on any number of threads: threads share cells and groups of cells, not samples.
+//! Each sum is over the samples in the order of their indices and never split, so it has the same
+//! bits on any number of threads: threads share cells and groups of cells, not samples.
 
 use fp_eval::study::{CostSums, SampleRecord};
 use rayon::prelude::*;
@@ -18,12 +18,12 @@ use super::tokens::{MeasuredRuns, QualitySums, RetentionCounts};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// Gets every near-tie as it is found.
+/// Receives every near-tie as it is found.
 pub(crate) type NearTieSink<'a> = &'a mut (dyn FnMut(&NearTie) -> Result<(), ReportError> + Send);
 
-/// A sample on an image, its record, and its kept sets measured.
+/// A sample on an image, its record, and the measurements of its kept sets.
 pub(super) struct Given {
-    /// Among the run's samples on images.
+    /// Index among the run's samples with images.
     pub(super) place: usize,
     pub(super) record: SampleRecord,
     pub(super) measured: MeasuredRuns,
@@ -79,8 +79,8 @@ impl CellSums {
     }
 }
 
-/// Reads the records of a run once, and sums. Each near-tie goes to `sink` too, by
-/// index.
+/// Reads the records of a run once, and computes the sums. Near-ties are also passed to `sink`, in
+/// the order of the samples.
 pub(crate) fn gather(
     run: &Run,
     cell_index: &CellIndex,

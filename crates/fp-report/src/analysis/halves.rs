@@ -4,7 +4,7 @@ pub use fp_eval::study::Halves;
 
 use crate::run::Run;
 
-/// The samples of both halves, by position in the run's records.
+/// The samples of both halves, by index in the run's records.
 #[derive(Debug, Clone)]
 pub(crate) struct Split {
     pub(crate) halves: Halves,

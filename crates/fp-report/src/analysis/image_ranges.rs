@@ -1,4 +1,4 @@
-//! Where the image tokens stood in the sequences of a run.
+//! Positions of the image tokens in the sequences of a run.
 
 use fp_eval::format::counted;
 use fp_scoring::TokenLayout;
@@ -6,22 +6,22 @@ use serde::Serialize;
 
 use crate::run::Run;
 
-/// Where the image tokens of one dataset stood.
+/// Positions of the image tokens of one dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageRange {
-    /// Name and part of the dataset.
+    /// Name and split of the dataset.
     pub dataset: String,
-    /// Questions that it is known of.
+    /// Number of questions whose positions are known.
     pub num_questions: usize,
-    /// First position and the one behind the last, where they are the same in all questions.
+    /// First position and the one after the last, if they are the same in all questions.
     pub range: Option<[usize; 2]>,
-    /// Least and largest first position.
+    /// Smallest and largest first position.
     pub start: [usize; 2],
-    /// Least and largest number of image tokens.
+    /// Smallest and largest number of image tokens.
     pub num_image_tokens: [usize; 2],
 }
 
-/// Per dataset, those without any sequence left out.
+/// Ranges by dataset; datasets without any sequence are omitted.
 pub fn image_ranges(run: &Run) -> Vec<ImageRange> {
     let names = run.dataset_names().into_iter().enumerate();
     names
@@ -54,7 +54,7 @@ impl ImageRange {
         })
     }
 
-    /// In words: `image tokens 35..611 of every sequence in …`.
+    /// As a sentence: `image tokens 35..611 of every sequence in …`.
     pub fn sentence(&self) -> String {
         let of = &self.dataset;
         match self.range {

@@ -1,8 +1,8 @@
-//! Which image tokens a cell kept on a sample.
+//! Image tokens that a cell kept on a sample.
 
 use fp_eval::study::SampleRecord;
 
-/// Tokens that a cell kept; none where it keeps all, doesn't apply, or left the image out.
+/// Tokens that a cell kept; `None` where it keeps all, doesn't apply, or has no image in its input.
 pub(crate) fn kept_tokens(record: &SampleRecord, cell: usize) -> Option<&[usize]> {
     record.run_of(cell)?.seen.last_tokens()
 }
@@ -16,7 +16,7 @@ impl TokenBits {
         let words = tokens.last().map_or(0, |last| last / 64 + 1);
         let mut bits = vec![0_u64; words];
         for &token in tokens {
-            // Ascending tokens all lie below the last one; others are left out.
+            // The tokens are ascending, so all are below the last one; others are ignored.
             if let Some(word) = bits.get_mut(token / 64) {
                 *word |= 1 << (token % 64);
             }

@@ -1,36 +1,36 @@
-//! Answers that are missing on samples that others answered, as verdicts name them.
+//! Missing answers on samples that other cells answered, as verdicts report them.
 
 use fp_eval::format::counted;
 use fp_eval::study::SampleRecord;
 
 use crate::run::Run;
 
-/// Cases of one kind that are named; the rest is counted.
+/// Most cases of one kind that are named; the others are counted.
 pub(super) const NAMED: usize = 3;
 
-/// Single answers that failed, and methods that don't apply.
+/// Failed answers of single cells, and methods that don't apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     num_failed: usize,
-    /// The first ones by sample and cell, in words.
+    /// The first ones by sample and cell, as text.
     failed: Vec<((usize, usize), String)>,
     skipped: Vec<Skipped>,
     pub(super) num_answered: usize,
 }
 
-/// A method that doesn't apply to some samples, for one reason.
+/// A method that doesn't apply to some samples, with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Skipped {
     /// The first sample and cell.
     first: (usize, usize),
     label: String,
     reason: String,
-    /// `[cells]`, samples.
+    /// `[cells]`, numbers of samples.
     of_cells: Vec<usize>,
 }
 
 impl LeftOut {
-    /// Adds a record, if it was answered under some cell.
+    /// Adds a record, if any cell answered it.
     pub(super) fn add(&mut self, run: &Run, record: &SampleRecord) {
         if record.error.is_some() || record.cells.iter().all(|cell| cell.run.is_none()) {
             return;
@@ -48,7 +48,7 @@ impl LeftOut {
                     self.failed.truncate(NAMED);
                 }
             }
-            // The oracle's own reason, questions without boxes, stands beside its figures.
+            // The oracle's own reason, questions without boxes, is reported with its figures.
             if let Some(reason) = &of_cell.skipped
                 && !cell.method.is("oracle")
             {
@@ -79,7 +79,7 @@ impl LeftOut {
         }
     }
 
-    /// Single answers that failed on samples that were answered otherwise.
+    /// Failed answers of single cells on samples that other cells answered.
     pub(super) fn failed_cells(&self) -> Option<String> {
         let more = match self.num_failed.saturating_sub(NAMED) {
             0 => String::new(),
@@ -96,7 +96,7 @@ impl LeftOut {
         })
     }
 
-    /// Methods that don't apply to some samples, each with the reason.
+    /// Methods that don't apply to some samples, with their reasons.
     pub(super) fn skipped_methods(&self) -> Vec<String> {
         let mut skipped: Vec<&Skipped> = self.skipped.iter().collect();
         skipped.sort_by_key(|skipped| skipped.first);

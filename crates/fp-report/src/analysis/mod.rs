@@ -1,5 +1,5 @@
-//! From a run's records to everything that a report says: pure functions of the
-//! records and the run's specification.
+//! Computes everything in a report from a run's records: pure functions of the records and the
+//! run's specification.
 
 mod agreement;
 mod answer_health;
@@ -88,97 +88,96 @@ use super::error::ReportError;
 use super::published::{BesideGrounds, PublishedComparison, beside};
 use super::run::Run;
 
-/// Everything that a run's records say.
+/// All results from a run's records.
 #[derive(Debug, Clone, Serialize)]
 pub struct Analysis {
-    /// What it comes to, in sentences.
+    /// The conclusions, as sentences.
     pub verdict: Verdict,
-    /// Differences up to this count as none; 0 to 1.
+    /// Equivalence margin: differences up to this count as none; 0 to 1.
     pub margin: f64,
-    /// Samples, images and failures.
+    /// Numbers of samples, images and failures.
     pub samples: SampleCounts,
-    /// Questions without an image; none where the data have none.
+    /// Text-only questions; `None` where the data have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_only: Option<TextOnly>,
-    /// Where image tokens stood in the sequences, per dataset.
+    /// Positions of the image tokens in the sequences, by dataset.
     pub image_ranges: Vec<ImageRange>,
-    /// How samples are grouped.
+    /// Groupings of samples.
     pub strata: Vec<Strata>,
     /// Accuracy of every cell.
     pub cells: Vec<CellSummary>,
     /// Cells relative to no pruning; empty for a single dataset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<RelativeAccuracy>,
-    /// What each benchmark reports of its own beside the accuracy; empty where no dataset
-    /// is a benchmark's.
+    /// Each benchmark's own figures besides the accuracy; empty where no dataset belongs to a
+    /// benchmark.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<DatasetFigures>,
-    /// What was published of the same methods, budgets and benchmarks; none where there is
-    /// nothing and the run is not about published methods.
+    /// Published results of the same methods, budgets and benchmarks; `None` where there are none
+    /// and the run is not about published methods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedComparison>,
     /// The control of chance, over seeds.
     pub random: Vec<RandomControl>,
-    /// Every studied cell against what it is held to.
+    /// Every studied cell against its references.
     pub references: Vec<ReferenceComparisons>,
-    /// The controls among themselves.
+    /// Comparisons among the controls.
     pub controls: Vec<Comparison>,
-    /// Whole methods against the reference and against chance, budget by budget; empty in
-    /// runs without a method beside strategies and controls.
+    /// Whole methods against the reference and against chance, by budget; empty in runs with only
+    /// strategies and controls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<MethodTests>,
-    /// Comparisons that were to be made and could not be, each with its reason: those with
-    /// references, among controls, of kept evidence, of the best of many and of hypotheses.
+    /// Comparisons that could not be made, each with its reason: those with references, among
+    /// controls, of kept evidence, of the best of many and of hypotheses.
     pub untested: Vec<Untested>,
-    /// The best of many, chosen and tested on separate halves.
+    /// The best of many strategies, selected and tested on separate halves.
     pub best: Option<BestOfMany>,
-    /// Head strategies against their static variants; none in runs without such cells.
+    /// Head strategies against their static variants; `None` in runs without such cells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_heads: Option<StaticHeadsTests>,
-    /// Every cell on the samples that an uninformed choice of tokens gets wrong; none
-    /// without a control that chooses them.
+    /// Every cell on the samples that an uninformed selection of tokens gets wrong; `None` without
+    /// a filtering control.
     pub difficult: Option<DifficultSamples>,
-    /// Answers that cells give remarkably often: degenerate ones, and those that alone
-    /// make a gain.
+    /// Remarkably frequent answers: degenerate ones, and those that account for a gain.
     pub frequent_answers: Vec<FrequentAnswer>,
-    /// What explains a cell's score beside what was seen; empty where nothing does.
+    /// Findings that explain a cell's score other than by the image; empty where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answer_health: Vec<LoudAnswers>,
     /// The registered hypotheses, answered.
     pub hypotheses: Vec<Hypothesis>,
     /// Agreement of kept tokens at each budget and head count.
     pub agreement: Vec<AgreementMatrix>,
-    /// Agreement of each pair over all of them.
+    /// Agreement of each pair over all budgets and head counts.
     pub pairs: Vec<StrategyPair>,
-    /// What decided selections.
+    /// How selections were decided.
     pub audit: Vec<CellAudit>,
-    /// Answers that rounding may have decided: how many, and the first ones.
+    /// Answers that rounding may have decided: their number, and the first ones.
     pub near_ties: NearTies,
     /// Rows that query strategies read.
     pub looks: Vec<LookAudit>,
-    /// How often each head was selected.
+    /// Frequency of each head's selection.
     pub head_usage: Vec<HeadUsage>,
-    /// What kept tokens see.
+    /// Quality of the kept tokens.
     pub token_quality: Vec<TokenQuality>,
     /// Evidence kept, against chance.
     pub recall_against_random: Vec<Comparison>,
-    /// How often each token was kept.
+    /// Frequency with which each token was kept.
     pub retention: Vec<Retention>,
-    /// What cells cost, counted.
+    /// Computed costs of cells.
     pub costs: Vec<CountedCost>,
-    /// What flips against no pruning.
+    /// Flips against no pruning.
     pub flips: Vec<CellFlips>,
-    /// What differs between two runs of the same, where a second one was given.
+    /// Differences between two runs of the same study, if a second one was given.
     pub noise_floor: Option<NoiseFloor>,
-    /// What has no answer; `results.json` has it before everything else.
+    /// Failures; `results.json` lists them before everything else.
     #[serde(skip)]
     pub failures: Failures,
-    /// What is missing of samples that others answered, for the verdict.
+    /// Missing answers on samples that others answered, for the verdict.
     #[serde(skip)]
     left_out: LeftOut,
 }
 
-/// Analyses a run; `repetition` is a second run of the same, for the noise floor.
+/// Analyses a run; `repetition` is a second run of the same study, for the noise floor.
 ///
 /// # Errors
 /// Records that don't fit the run, or a repetition with other cells.
@@ -186,7 +185,7 @@ pub fn analyse(run: &Run, repetition: Option<&Run>) -> Result<Analysis, ReportEr
     analyse_with(run, repetition, &mut |_| Ok(()))
 }
 
-/// As [`analyse`]; every near-tie goes to `near_ties`, by index.
+/// As [`analyse`]; every near-tie is passed to `near_ties`, in the order of the samples.
 pub(crate) fn analyse_with(
     run: &Run,
     repetition: Option<&Run>,
@@ -294,7 +293,7 @@ pub(crate) fn analyse_with(
     Ok(analysis)
 }
 
-/// Every cell's accuracy alone.
+/// Only the accuracy of every cell.
 pub(crate) fn summaries(run: &Run) -> Result<Vec<CellSummary>, ReportError> {
     let confidence = run.spec.config.statistics.confidence;
     let cell_index = CellIndex::new(&run.spec.config, &run.spec.grid);

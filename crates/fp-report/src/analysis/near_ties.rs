@@ -1,28 +1,28 @@
-//! Answers that rounding may have decided, each named.
+//! Answers that rounding may have decided.
 
 use fp_eval::study::{CutRecord, RunRecord, SampleRecord};
 use serde::Serialize;
 
-/// An answer that rounding may have decided: another machine may give another one.
+/// An answer that rounding may have decided: on another machine it may differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NearTie {
-    /// The sample.
+    /// Index of the sample.
     pub index: usize,
     /// Its id in its dataset.
     pub id: String,
     /// The cell's id.
     pub cell: String,
-    /// Smallest gap at a choice of heads, as a share of the range of scores; none where
-    /// no such choice was near. 0 is a tie, which index order decides on every machine.
+    /// Smallest gap at a selection of heads, relative to the range of scores; `None` where no such
+    /// selection was near. 0 is a tie, which index order decides on every machine.
     pub head_gap: Option<f64>,
-    /// The gap at the choice of tokens, alike.
+    /// The gap at the selection of tokens, defined in the same way.
     pub token_gap: Option<f64>,
-    /// Smallest distance between the two largest logits of the answer, if that was near.
+    /// Smallest distance between the two largest logits of the answer, if it was near.
     pub margin: Option<f32>,
 }
 
 impl NearTie {
-    /// What was near in one cell of a sample; none where nothing was.
+    /// The near-tie of one cell on a sample; `None` where nothing was near.
     pub(crate) fn of(record: &SampleRecord, cell: usize, id: &str) -> Option<NearTie> {
         let choice = record.cells.get(cell)?;
         let near = |cuts: &[Option<CutRecord>]| {
@@ -45,17 +45,17 @@ impl NearTie {
     }
 }
 
-/// Near-ties that results list; all of them stand in a file of their own.
+/// Most near-ties that results list; a file of their own has all of them.
 pub const MOST_LISTED: usize = 100;
 
 /// The near-ties of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct NearTies {
-    /// How many there are.
+    /// Their number.
     pub count: usize,
     /// The first ones, by sample and cell: [`MOST_LISTED`] at most.
     pub first: Vec<NearTie>,
-    /// `[first]`, their cells by position.
+    /// `[first]`, indices of their cells.
     #[serde(skip)]
     cells: Vec<usize>,
 }

@@ -1,4 +1,4 @@
-//! The noise floor: what differs between two runs of the same study.
+//! The noise floor: differences between two runs of the same study.
 
 use fp_eval::study::{Cell, SampleRecord};
 use serde::Serialize;
@@ -9,27 +9,27 @@ use crate::error::ReportError;
 use crate::lookup::for_each_pair;
 use crate::run::Run;
 
-/// What differs between a run and its repetition.
+/// Differences between a run and its repetition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NoiseFloor {
-    /// Samples that both have.
+    /// Number of samples that both have.
     pub num_samples: usize,
-    /// Answers that both have: samples × cells.
+    /// Number of answers that both have: samples × cells.
     pub num_answers: usize,
-    /// Answers that only one of them has.
+    /// Number of answers that only one of them has.
     pub only_one: usize,
-    /// Answers whose tokens differ.
+    /// Number of answers whose tokens differ.
     pub tokens_differ: usize,
-    /// Answers whose text differs.
+    /// Number of answers whose text differs.
     pub texts_differ: usize,
-    /// Answers whose score differs.
+    /// Number of answers whose score differs.
     pub scores_differ: usize,
-    /// Kept sets that differ.
+    /// Number of kept sets that differ.
     pub kept_differ: usize,
-    /// Of the answers that differ in any way, those not marked as a near-tie in either
-    /// run: nothing but rounding may differ, so each is a fault.
+    /// Number of differing answers that are not marked as near-ties in either run: only rounding
+    /// may cause differences, so each of these is a fault.
     pub unexplained: usize,
-    /// The answers that differ in any way, each by itself.
+    /// All answers that differ in any way.
     pub differences: Vec<AnswerDifference>,
     /// Largest difference of a cell's mean score between the runs.
     pub largest_cell_difference: f64,
@@ -38,7 +38,7 @@ pub struct NoiseFloor {
 /// An answer that differs between two runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AnswerDifference {
-    /// The sample.
+    /// Index of the sample.
     pub index: usize,
     /// Its id in its dataset.
     pub id: String,
@@ -52,15 +52,16 @@ pub struct AnswerDifference {
     pub text: bool,
     /// Whether its score differs.
     pub score: bool,
-    /// Whether other tokens were kept.
+    /// Whether the kept tokens differ.
     pub kept: bool,
-    /// The near-tie that explains it, in the first run or else in the second; none for a
+    /// The near-tie that explains it, from the first run or else from the second; `None` for a
     /// fault.
     pub near_tie: Option<NearTie>,
 }
 
 impl NoiseFloor {
-    /// Adds a sample that both runs have, to the sums of score differences too, `[cells]`.
+    /// Compares a sample that both runs have; also adds to the sums of score differences,
+    /// `[cells]`.
     fn compare(
         &mut self,
         cells: &[Cell],
@@ -97,7 +98,7 @@ impl NoiseFloor {
             difference.index = record.index;
             difference.id.clone_from(&record.id);
             difference.cell.clone_from(id);
-            // An answer that is missing is a failure, which no rounding explains.
+            // A missing answer is a failure, which rounding can't explain.
             difference.near_tie = [record, other]
                 .into_iter()
                 .filter(|_| !difference.only_one)

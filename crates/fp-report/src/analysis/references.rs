@@ -1,5 +1,5 @@
-//! Every studied cell against what it is held to: the baseline strategy, chance,
-//! FastV, evenly spaced tokens, and no pruning.
+//! Every studied cell against its references: the baseline strategy, chance, FastV, evenly spaced
+//! tokens, and no pruning.
 
 use fp_eval::study::config::HolmFamily;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::scores::{Column, Scores};
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// What cells are tested against.
+/// The references of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
@@ -18,7 +18,7 @@ pub enum Reference {
     Baseline,
     /// The mean over the seeds of chance at the same budget.
     Random,
-    /// The mean over every head at the same budget.
+    /// FastV: the mean over all heads at the same budget.
     AllHeads,
     /// Evenly spaced tokens at the same budget.
     UniformGrid,
@@ -27,7 +27,7 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// All of them.
+    /// All references.
     pub const ALL: [Reference; 5] = [
         Reference::Baseline,
         Reference::Random,
@@ -36,7 +36,7 @@ impl Reference {
         Reference::Vanilla,
     ];
 
-    /// As it stands in tables; the baseline goes by its own name.
+    /// The reference's name in tables; the baseline has its own name.
     pub fn label(self, baseline: &str) -> String {
         match self {
             Reference::Baseline => baseline.to_owned(),
@@ -51,7 +51,7 @@ impl Reference {
 /// All comparisons with one reference.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReferenceComparisons {
-    /// What is tested against.
+    /// The reference.
     pub reference: Reference,
     /// The comparisons; `a` is a cell's id.
     pub comparisons: Vec<Comparison>,
@@ -66,7 +66,7 @@ impl ReferenceComparisons {
     }
 }
 
-/// The comparisons with every reference, and the pairs that could not be tested.
+/// The comparisons with all references, and the pairs that could not be tested.
 pub(crate) fn against_references(
     run: &Run,
     cell_index: &CellIndex,
@@ -142,7 +142,7 @@ fn pairs(
     pairs
 }
 
-/// What tests that are corrected together are called.
+/// Name of a family of tests that are corrected together.
 pub(crate) fn family_name(family: HolmFamily, against: &str, budget: &str, heads: usize) -> String {
     match family {
         HolmFamily::Budget => format!("against {against} at {budget}"),
@@ -151,9 +151,9 @@ pub(crate) fn family_name(family: HolmFamily, against: &str, budget: &str, heads
     }
 }
 
-/// The controls among themselves, one family: FastV and evenly spaced tokens against
-/// chance, everything dropped and the image left out against no pruning. And every other
-/// method of the run against FastV, a family of its own.
+/// Comparisons among the controls, one family: FastV and evenly spaced tokens against chance,
+/// dropping everything and omitting the image against no pruning. In addition all other methods of
+/// the run against FastV, a family of its own.
 pub(crate) fn controls(
     run: &Run,
     cell_index: &CellIndex,
@@ -195,7 +195,7 @@ pub(crate) fn controls(
             add(a, format!("random/{}", cell_index.budgets[budget]), &column);
         }
     }
-    // Every other method against FastV: at its budget, or at all of them where it has none.
+    // Every other method against FastV: at its budget, or at all budgets if it has none.
     for other in &cell_index.others {
         for (budget, &fastv) in cell_index.all_heads.iter().enumerate() {
             if let (Some(cell), Some(fastv)) = (other.at(budget), fastv) {

@@ -1,24 +1,24 @@
-//! Cells over several datasets: the mean of what each keeps of the unpruned accuracy,
-//! as papers on pruning print it.
+//! Cells over several datasets: the mean share of the unpruned accuracy that each retains, as
+//! papers on pruning print it.
 
 use serde::Serialize;
 
 use super::cells::CellSummary;
 use super::strata::BY_DATASET;
 
-/// A cell relative to no pruning, dataset by dataset.
+/// A cell relative to no pruning, by dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelativeAccuracy {
     /// The cell's id.
     pub cell: String,
-    /// Accuracy over the unpruned one's, per dataset in the run's order; none where
-    /// either is missing or the unpruned one is 0.
+    /// Accuracy divided by the unpruned one's, per dataset in the run's order; `None` where either
+    /// is missing or the unpruned one is 0.
     pub by_dataset: Vec<Option<f64>>,
-    /// Their mean; none where one of them is missing.
+    /// Their mean; `None` where one of them is missing.
     pub mean: Option<f64>,
 }
 
-/// Every cell relative to `vanilla`; nothing for a single dataset or without vanilla.
+/// All cells relative to `vanilla`; empty for a single dataset or without vanilla.
 pub(crate) fn relative_accuracies(
     cells: &[CellSummary],
     vanilla: Option<usize>,

@@ -1,4 +1,4 @@
-//! How many samples there are, how many were answered, and why the others weren't.
+//! Numbers of samples and of answered samples, and the reasons for the others.
 
 use fp_eval::format::counted;
 use serde::Serialize;
@@ -7,20 +7,20 @@ use super::scores::Scores;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// Samples of a run.
+/// Numbers of samples of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleCounts {
-    /// Recorded, failed ones included.
+    /// Recorded samples, failed ones included.
     pub recorded: usize,
-    /// Of the whole run.
+    /// Samples of the whole run.
     pub expected: usize,
-    /// Images of those recorded.
+    /// Images of the recorded samples.
     pub images: usize,
-    /// Answered under at least one cell: what every figure is made of.
+    /// Samples answered under at least one cell, on which every figure is based.
     pub answered: usize,
-    /// Images of those answered.
+    /// Images of the answered samples.
     pub answered_images: usize,
-    /// Failed as a whole, with why: index, id, error.
+    /// Samples that failed under all cells, with the reason: index, id, error.
     pub failed: Vec<(usize, String, String)>,
 }
 
@@ -44,7 +44,7 @@ impl SampleCounts {
         }
     }
 
-    /// The questions that figures are made of, such as `60 questions on 20 images` or
+    /// The questions that figures are based on, such as `60 questions on 20 images` or
     /// `54 of 60 questions on 18 images (6 failed)`.
     pub fn text(&self) -> String {
         let images = counted(self.answered_images, "image");
@@ -71,7 +71,7 @@ fn failure(sample: &ReportSample) -> Option<String> {
     (!sample.is_answered).then(|| reason.cloned().unwrap_or_else(unknown))
 }
 
-/// How many different images there are.
+/// Number of distinct images.
 pub(crate) fn distinct(mut images: Vec<usize>) -> usize {
     images.sort_unstable();
     images.dedup();

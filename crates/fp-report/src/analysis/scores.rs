@@ -1,4 +1,4 @@
-//! Scores as columns: one value per sample, or none.
+//! Scores as columns: one optional value per sample.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use crate::run::Run;
 
 pub(crate) use crate::columns::Column;
 
-/// All cells' scores, and which samples share an image.
+/// Scores of all cells, and the images of the samples.
 #[derive(Debug, Clone)]
 pub(crate) struct Scores {
     /// `[cells]`.
     pub(crate) cells: Vec<Column>,
-    /// `[samples]`, the number of each sample's image.
+    /// `[samples]`, number of each sample's image.
     pub(crate) clusters: Arc<[usize]>,
-    /// Images.
+    /// Number of images.
     pub(crate) num_images: usize,
 }
 
@@ -38,7 +38,7 @@ impl Scores {
         }
     }
 
-    /// The mean of some cells on each sample that all of them have; of no cell, none.
+    /// The mean of some cells on each sample that all of them have; all `None` for no cell.
     pub(crate) fn mean_of(&self, cells: &[usize]) -> Column {
         if cells.is_empty() {
             return self.clusters.iter().map(|_| None).collect();
@@ -52,7 +52,7 @@ impl Scores {
     }
 }
 
-/// The mean of some columns on each sample that all of them have; nothing of nothing.
+/// The mean of some columns on each sample that all of them have; empty for no column.
 pub(crate) fn mean_columns(columns: &[&Column]) -> Column {
     let Some(first) = columns.first() else {
         return Arc::from([]);
@@ -65,7 +65,7 @@ pub(crate) fn mean_columns(columns: &[&Column]) -> Column {
         .collect()
 }
 
-/// The values of some samples that have one, and their images.
+/// The values of those samples that have one, and their images.
 pub(crate) fn present(
     column: &Column,
     clusters: &[usize],

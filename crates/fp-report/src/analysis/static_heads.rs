@@ -1,8 +1,8 @@
-//! Whether choosing heads per sample matters: each head strategy against its static variant.
+//! Whether selecting heads per sample matters: each head strategy against its static variant.
 //!
-//! A static variant uses the heads with the highest mean score on the selection half.
-//! Both are compared on the other half, which had no part in that, as means over all budgets
-//! and head counts; Holm over the strategies.
+//! A static variant uses the heads with the highest mean score on the selection half. Both are
+//! compared on the confirmation half, as means over all budgets and head counts, with Holm's
+//! correction over the strategies.
 
 use fp_eval::study::Halves;
 use serde::Serialize;
@@ -18,28 +18,29 @@ use crate::run::Run;
 /// Head strategies against their static variants.
 #[derive(Debug, Clone, Serialize)]
 pub struct StaticHeadsTests {
-    /// How the images were split.
+    /// The split of the images.
     pub halves: Halves,
-    /// Answered samples to test on.
+    /// Number of answered samples in the confirmation half.
     pub num_confirm: usize,
-    /// Their images.
+    /// Number of their images.
     pub num_confirm_images: usize,
-    /// Heads chosen per sample (`a`) against the static variant (`b`), a strategy each.
+    /// Heads selected per sample (`a`) against the static variant (`b`), one comparison per
+    /// strategy.
     pub comparisons: Vec<Comparison>,
-    /// What could not be tested.
+    /// Pairs that could not be tested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untested: Vec<Untested>,
 }
 
 impl StaticHeadsTests {
-    /// How many comparisons came out so.
+    /// Number of comparisons with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         let all = self.comparisons.iter();
         all.filter(|comparison| comparison.outcome == outcome)
             .count()
     }
 
-    /// What they come to, in one sentence.
+    /// The results in one sentence.
     pub fn sentence(&self) -> String {
         if self.comparisons.is_empty() {
             let because = self.untested.first().map(|pair| pair.because.as_str());
@@ -58,7 +59,7 @@ impl StaticHeadsTests {
     }
 }
 
-/// None where the run has no static variant.
+/// `None` where the run has no static variant.
 pub(crate) fn static_heads_tests(
     run: &Run,
     cell_index: &CellIndex,
@@ -71,7 +72,7 @@ pub(crate) fn static_heads_tests(
     let split = Split::new(run);
     let mut pairs = Vec::new();
     for (strategy, entry) in cell_index.strategies.iter().enumerate() {
-        // Only where both are there, so that both means are over the same budgets and h.
+        // Only where both exist, so that both means are over the same budgets and h.
         let both: Vec<(usize, usize)> = cell_index
             .static_variants()
             .filter(|(of, ..)| *of == strategy)

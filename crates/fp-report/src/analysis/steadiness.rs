@@ -1,4 +1,4 @@
-//! How much a strategy's loss varies between groups of samples.
+//! Variation of a strategy's loss between groups of samples.
 
 use fp_stats::{ClusterTotals, NoInterval, StatsError, compare_statistic, holm};
 
@@ -7,30 +7,29 @@ use super::scores::Column;
 use super::strata::Strata;
 use crate::error::ReportError;
 
-/// One strategy's spread against another's. 0 to 1, as scores.
+/// One strategy's spread against another's; scores from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Steadiness {
     /// The other strategy.
     pub(crate) other: String,
-    /// Largest less smallest mean over groups.
+    /// Largest minus smallest mean over groups.
     pub(crate) spread: f64,
-    /// The other's.
+    /// The other strategy's spread.
     pub(crate) other_spread: f64,
-    /// Below 0 where the strategy is steadier.
+    /// Below 0 where the strategy has the smaller spread.
     pub(crate) difference: f64,
     /// Cluster bootstrap interval of the difference, or why there is none.
     pub(crate) interval: Result<[f64; 2], NoInterval>,
-    /// After Holm's correction over the others.
+    /// p after Holm's correction over the other strategies.
     pub(crate) p_holm: f64,
 }
 
-/// Why nothing was found.
+/// Reason for the lack of a result.
 pub(crate) const NOT_TESTED: &str =
     "too few images: some group of text lengths has no image in most bootstrap draws";
 
-/// The range over groups of a strategy's mean, less that of no pruning where there is
-/// one, against the other strategies'. A group is one width-two column of totals: sum
-/// and number.
+/// Compares the range of a strategy's means over groups, minus those of no pruning where available,
+/// with the other strategies' ranges. Each group is a pair of totals: sum and number.
 pub(crate) fn against(
     tester: &PairedTester,
     column: &Column,
@@ -67,7 +66,7 @@ pub(crate) fn against(
         }
         let [of_column, of_other] = totals;
         let result = compare_statistic(&of_column, &of_other, tester.options(), range_of_means);
-        // With few images a group is missing in too many draws to say anything.
+        // With few images, a group is empty in too many draws for an interval.
         let result = match result {
             Err(StatsError::UndefinedStatistic | StatsError::UndefinedDraws { .. }) => continue,
             result => result?,
@@ -91,8 +90,7 @@ pub(crate) fn against(
     Ok(found)
 }
 
-/// Largest less smallest mean of groups given as sum and number; none while a group
-/// is empty.
+/// Largest minus smallest mean of groups given as sum and number; `None` while a group is empty.
 fn range_of_means(totals: &[f64]) -> Option<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for group in totals.chunks_exact(2) {

@@ -1,4 +1,4 @@
-//! Groups of samples: by family, length of the text, size and place of the evidence.
+//! Groups of samples: by family, length of the text, size and position of the evidence.
 
 use serde::Serialize;
 
@@ -7,31 +7,31 @@ use super::evidence::Evidence;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// What groups by dataset are called.
+/// Name of the grouping by dataset.
 pub const BY_DATASET: &str = "dataset";
 
 /// A way to group samples, and the groups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Strata {
-    /// What is grouped by, such as `text length`.
+    /// Name of the grouping, such as `text length`.
     pub by: String,
-    /// The groups, in a fixed order; empty ones are left out, but for datasets.
+    /// The groups, in a fixed order; empty ones are omitted, except for datasets.
     pub groups: Vec<Stratum>,
 }
 
 /// One group of samples.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stratum {
-    /// What it is called.
+    /// Name of the group.
     pub name: String,
-    /// Positions of its samples in the run's records.
+    /// Indices of its samples in the run's records.
     #[serde(skip)]
     pub samples: Vec<usize>,
-    /// How many.
+    /// Number of its samples.
     pub n: usize,
 }
 
-/// Group names of text lengths, with the lengths that they stand for.
+/// Names of the groups by text length, with their largest lengths.
 const LENGTHS: [(&str, usize); 3] = [
     ("up to 10 tokens", 10),
     ("11 to 20 tokens", 20),
@@ -47,7 +47,7 @@ const SIZES: [(&str, usize); 4] = [
 
 const PLACES: [&str; 3] = ["upper third", "middle third", "lower third"];
 
-/// The strata that results are broken down by.
+/// The strata by which results are broken down.
 pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
     let records = &run.records;
     let mut all = vec![by_family(records)];
@@ -94,7 +94,7 @@ pub(crate) fn strata(run: &Run, evidence: &[Option<Evidence>]) -> Vec<Strata> {
     all
 }
 
-/// Families of questions, in the order in which the datasets name or hold them.
+/// Families of questions, in the order in which the datasets list or contain them.
 pub(crate) fn by_family(records: &[ReportSample]) -> Strata {
     let mut names: Vec<&str> = records
         .iter()
@@ -110,13 +110,13 @@ pub(crate) fn by_family(records: &[ReportSample]) -> Strata {
 fn by_dataset(run: &Run) -> Strata {
     let names = run.dataset_names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    // With those that have no sample yet: their order is that of the run's datasets.
+    // Includes datasets without samples so far, so that the order is that of the run's datasets.
     all_groups(BY_DATASET, &names, &run.records, |at| {
         Some(run.records[at].dataset)
     })
 }
 
-/// The groups that have samples.
+/// The non-empty groups.
 fn group(
     by: &str,
     names: &[&str],

@@ -1,5 +1,4 @@
-//! Questions that are asked without an image: no part of any comparison, since there is
-//! nothing in them to prune.
+//! Text-only questions. No comparison includes them, since they have no image tokens to prune.
 
 use fp_eval::format::{counted, percent};
 use serde::Serialize;
@@ -8,36 +7,36 @@ use super::samples::is_answered;
 use super::scores::Scores;
 use crate::run::Run;
 
-/// Text-only questions of a run, answered unpruned, the same in every cell.
+/// Text-only questions of a run; the unpruned answer is the same in every cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextOnly {
-    /// Questions asked.
+    /// Number of questions asked.
     pub num_questions: usize,
-    /// Those of them that failed.
+    /// Number of these that failed.
     pub num_failed: usize,
-    /// Mean score over those answered; none where none was.
+    /// Mean score over the answered ones; `None` if none was answered.
     pub accuracy: Option<f64>,
-    /// Questions that the datasets have and that were not asked.
+    /// Number of the datasets' text-only questions that were not asked.
     pub num_left_out: usize,
-    /// Every cell over all questions, those on images and the text-only ones. Compare no cells
-    /// by it: the text-only part is the same answer in each.
+    /// Accuracy of every cell over all questions, with and without an image. Not for comparing
+    /// cells: the answers to text-only questions are the same in each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accuracy_of_all_questions: Vec<OverallAccuracy>,
 }
 
-/// A cell's mean score over questions on images and text-only ones.
+/// A cell's mean score over questions with and without an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OverallAccuracy {
     /// The cell's id.
     pub cell: String,
-    /// Questions that it answered, text-only ones included.
+    /// Number of questions that it answered, text-only ones included.
     pub n: usize,
     /// Their mean score.
     pub accuracy: Option<f64>,
 }
 
 impl TextOnly {
-    /// Of a run; none where its datasets have no such question.
+    /// The text-only questions of a run; `None` where its datasets have none.
     pub(crate) fn of(run: &Run, scores: &Scores) -> Option<TextOnly> {
         let left_out = run.spec.datasets.iter();
         let num_left_out = left_out.map(|dataset| dataset.num_text_only_left_out).sum();
@@ -45,7 +44,7 @@ impl TextOnly {
             return None;
         }
         let answered = run.text_only.iter().filter(|record| is_answered(record));
-        // One run answers all cells.
+        // All cells share one run.
         let own: Vec<f64> = answered.filter_map(|record| record.first_score).collect();
         let overall = |(cell, column): (_, &super::scores::Column)| {
             let on_images = column.iter().flatten().copied();
@@ -71,7 +70,7 @@ impl TextOnly {
         })
     }
 
-    /// What a reader has to know of them, a sentence each.
+    /// Remarks for readers, one sentence each.
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if self.num_questions > 0 {

@@ -1,4 +1,4 @@
-//! What kept tokens see: evidence, spread, and where on the image they lie.
+//! Quality of the kept tokens: evidence, spread, and position on the image.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,25 +25,25 @@ use crate::run::Run;
 pub struct TokenQuality {
     /// The cell's id.
     pub cell: String,
-    /// Against ground-truth boxes, over samples that have some.
+    /// Overlap with ground-truth boxes, over samples that have boxes.
     pub overlap: Option<MeanOverlap>,
-    /// The same by size of the evidence as a share of the image.
+    /// The overlap by size of the evidence relative to the image.
     pub by_area: Vec<(AreaStratum, MeanOverlap)>,
-    /// How they spread, over all samples with one grid.
+    /// Spread over the grid, over all samples with one grid.
     pub spread: Option<MeanSpread>,
     /// `[rows]`, share of the kept tokens in each row of the grid, from the top; where grids
-    /// differ, in each of 24 bands of the image. Of samples with one grid.
+    /// differ, in each of 24 bands of the image. Over samples with one grid.
     pub row_profile: Vec<f64>,
-    /// The attention that chose them; of methods that read any.
+    /// The attention that selected the tokens; `None` for methods that read no attention.
     pub attention: Option<MeanAttention>,
-    /// How different they are by the projector's output, where that was asked for.
+    /// Diversity of their features at the projector's output, if it was requested.
     pub diversity: Option<MeanDiversity>,
 }
 
 /// Means of the overlap with ground-truth boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MeanOverlap {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Share of the boxes' area that is kept.
     pub area_recall: f64,
@@ -53,20 +53,20 @@ pub struct MeanOverlap {
     pub soft_iou: f64,
     /// Area recall relative to what random tokens are expected to reach.
     pub lift: f64,
-    /// Share of samples with at least one token on the evidence.
+    /// Share of samples with at least one kept token on the evidence.
     pub hit: f64,
     /// Share of the tokens on the evidence that are kept.
     pub token_recall: f64,
-    /// Share of the kept tokens that lie on the evidence.
+    /// Share of the kept tokens that are on the evidence.
     pub token_precision: f64,
-    /// The same for tokens that boxes cover by half or more; over fewer samples.
+    /// Recall of the tokens that boxes cover by at least half; over fewer samples.
     pub half_recall: Option<f64>,
 }
 
 /// Means of the spread over the grid; distances in cells.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MeanSpread {
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
     /// Root mean square distance to the centroid.
     pub rms_radius: f64,
@@ -74,46 +74,46 @@ pub struct MeanSpread {
     pub mean_nearest: Option<f64>,
     /// Share of 4 × 4 blocks with a kept token.
     pub block_coverage: f64,
-    /// Share of rows with one.
+    /// Share of rows with a kept token.
     pub rows_covered: f64,
-    /// Share of columns with one.
+    /// Share of columns with a kept token.
     pub columns_covered: f64,
-    /// Largest distance of any cell from the nearest kept token.
+    /// Largest distance from any cell to the nearest kept token.
     pub fill_distance: f64,
-    /// Share of the kept tokens that lie entirely in padding.
+    /// Share of the kept tokens that are entirely in padding.
     pub padding_waste: f64,
 }
 
-/// How often each token was kept.
+/// Frequency with which each token was kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retention {
     /// The cell's id.
     pub cell: String,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// `[N]`, samples that kept each token; empty where samples differ in N.
+    /// `[N]`, number of samples that kept each token; empty where samples differ in N.
     pub counts: Vec<u32>,
-    /// `[24 · 24]`, of as many equal parts of the image as are in 24 rows and columns, the share
-    /// that lay under kept tokens, mean over samples and over the grids of a sample; of models
-    /// whose images don't have one square of tokens.
+    /// `[24 · 24]`, fraction of each cell of a raster of 24 × 24 over the image that kept tokens
+    /// cover, averaged over samples and over the grids of a sample; for models whose images don't
+    /// have one square of tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
 }
 
-/// Columns and rows of the raster that grids of different shapes are brought to.
+/// Columns and rows of the raster to which grids of different shapes are converted.
 pub(crate) const RASTER: [usize; 2] = [24, 24];
 
-/// One kept set, measured.
+/// Measurements of one kept set.
 #[derive(Debug, Clone)]
 struct Measured {
     overlap: Option<Overlap>,
-    /// Of tokens that lie on one grid.
+    /// Spread, if the tokens are on one grid.
     spread: Option<Spread>,
-    /// `[24 · 24]`, where grids differ.
+    /// `[24 · 24]`; empty unless grids differ.
     raster: Vec<f64>,
 }
 
-/// How a kept set lies on one grid.
+/// Spread of a kept set on one grid.
 #[derive(Debug, Clone)]
 struct Spread {
     spatial: Spatial,
@@ -122,7 +122,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// None on several grids; rows become bands where grids differ.
+    /// `None` on several grids; rows are converted to bands where grids differ.
     fn new(
         kept: &KeptTokens,
         grid: &CoverageGrid,
@@ -140,7 +140,7 @@ impl Spread {
     }
 }
 
-/// A profile of any number of rows as one of the raster's.
+/// Converts a profile with any number of rows to one with the raster's.
 fn bands(rows: &[f64]) -> Vec<f64> {
     let (num_rows, num_bands) = (rows.len(), RASTER[1]);
     // In units of one row divided by the number of bands, where all borders are whole numbers.
@@ -156,7 +156,7 @@ fn bands(rows: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// The kept sets of a sample, each distinct one measured once.
+/// The kept sets of a sample; each distinct one is measured once.
 #[derive(Debug)]
 pub(crate) struct MeasuredRuns {
     /// `[runs]`.
@@ -165,7 +165,7 @@ pub(crate) struct MeasuredRuns {
 }
 
 impl MeasuredRuns {
-    /// Of a sample whose tokens lie on no grid that is known.
+    /// For a sample whose token grids are unknown.
     pub(super) fn none() -> MeasuredRuns {
         MeasuredRuns {
             runs: Vec::new(),
@@ -173,7 +173,7 @@ impl MeasuredRuns {
         }
     }
 
-    /// `places` where grids differ among samples.
+    /// `places` is given where grids differ among samples.
     pub(super) fn new(
         record: &SampleRecord,
         grid: &CoverageGrid,
@@ -226,7 +226,7 @@ pub(super) struct QualitySums {
     by_area: [OverlapSums; 3],
     spread: SpreadSums,
     row_profile: Vec<f64>,
-    /// `[samples]`, area recall, NaN for none; empty where no sample has boxes.
+    /// `[samples]`, area recall, NaN for missing values; empty where no sample has boxes.
     recall: Vec<f64>,
 }
 
@@ -338,7 +338,7 @@ struct SpreadSums {
     n: usize,
     rms_radius: f64,
     nearest: f64,
-    /// Whether some kept set has a single token.
+    /// Whether some kept set has only one token.
     lacks_nearest: bool,
     block_coverage: f64,
     rows_covered: f64,
@@ -399,7 +399,7 @@ pub(crate) fn token_quality(run: &Run, gathered: &Gathered) -> Vec<TokenQuality>
         .collect()
 }
 
-/// Area recall of every studied cell against chance at its budget, a family per budget.
+/// Area recall of every studied cell against chance at its budget, one family per budget.
 pub(crate) fn recall_against_random(
     run: &Run,
     cell_index: &CellIndex,
@@ -426,20 +426,20 @@ pub(crate) fn recall_against_random(
                 format!("evidence kept against random at {label}"),
             )
         });
-        // A budget at a time: the columns of all of them would be much.
+        // One budget at a time, to limit the memory of the columns.
         tested.extend(tester.test(&pairs.collect::<Vec<_>>(), &samples)?);
     }
     Ok(tested)
 }
 
-/// How often each token was kept by one cell.
+/// Counts of how often one cell kept each token.
 #[derive(Debug)]
 pub(super) struct RetentionCounts {
     has_budget: bool,
     n: usize,
     /// `[N]`; empty for cells without a budget, and where samples differ in N.
     counts: Vec<u32>,
-    /// Sums of rasters, and of how many samples; empty where every sample has one square.
+    /// Sums of rasters; empty where every sample has one square.
     shares: Vec<f64>,
     num_shares: usize,
 }
@@ -484,8 +484,8 @@ impl RetentionCounts {
     }
 }
 
-/// Of every cell with a budget, where all samples have the same number of tokens or grids that
-/// are known.
+/// Retention of every cell with a budget, where all samples have the same number of tokens or known
+/// grids.
 pub(crate) fn retention(run: &Run, gathered: &Gathered) -> Vec<Retention> {
     let has_shares = gathered
         .cells
@@ -517,7 +517,7 @@ mod tests {
             (whole.len(), whole[0], whole[23]),
             (24, 0.25 / 12.0, 0.75 / 12.0)
         );
-        // Each of 48 rows is half a band.
+        // Each of the 48 rows is half a band.
         let mut rows = vec![0.0; 48];
         (rows[0], rows[1], rows[47]) = (0.5, 0.25, 0.25);
         let fine = bands(&rows);

@@ -1,13 +1,13 @@
-//! Letters of five by seven pixels, for pictures that can hold no text.
+//! A bitmap font of five by seven pixels, for pictures that can't contain text.
 
-/// Columns of a letter.
+/// Columns of a character.
 pub(super) const WIDTH: u32 = 5;
-/// Rows of a letter; the last one is below the line.
+/// Rows of a character; the last one is below the baseline.
 pub(super) const HEIGHT: u32 = 8;
-/// From one letter to the next.
+/// Distance between the left edges of adjacent characters.
 pub(super) const ADVANCE: u32 = WIDTH + 1;
 
-/// Whether pixel (x, y) of a letter is ink. Unknown letters are drawn as boxes.
+/// Whether pixel (x, y) of a character is ink. Unknown characters are drawn as boxes.
 pub(super) fn is_ink(letter: char, x: u32, y: u32) -> bool {
     let known = GLYPHS.iter().find(|(known, _)| *known == letter);
     let rows = known.map_or(UNKNOWN, |(_, rows)| rows);
@@ -118,7 +118,7 @@ mod tests {
                 "{letter}"
             );
             assert!(rows.split(' ').count() <= HEIGHT as usize, "{letter}");
-            // The two crosses look alike.
+            // The two crosses have the same shape.
             if !"x×".contains(letter) {
                 assert_eq!(seen.insert(rows, letter), None, "{letter}");
             }

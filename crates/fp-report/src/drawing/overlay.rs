@@ -1,5 +1,5 @@
-//! Selections side by side: each token a square shaded by its importance, kept ones
-//! framed, and beside it the picture with the dropped ones darkened.
+//! Selections side by side: each token is a square shaded by its importance, with a frame if it is
+//! kept, optionally beside the picture with the dropped tokens darkened.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use super::font;
 use super::shapes::{Area, Color, Drawing, Group, Shape};
 use super::{shade, shrunk, squared};
 
-/// Side of a grid in units, at most.
+/// Longest side of a grid, in units.
 const SIDE: u32 = 252;
-/// Between and around panels.
+/// Margin between and around panels, in units.
 const MARGIN: u32 = 12;
-/// From one line of text to the next.
+/// Height of a line of text, in units.
 const LINE: u32 = 11;
-/// Panels beside each other; half of them where each has a picture beside it.
+/// Panels per row; half as many where each has a picture beside it.
 const COLUMNS: usize = 4;
-/// More than any command selects by default, and few enough to be drawn and shown.
+/// Most panels: more than any command selects by default, and few enough to be drawn and shown.
 const MOST_PANELS: usize = 240;
-/// Longer sides of pictures are shrunk to this: more than is shown.
+/// Longest side of a picture in pixels; more than is shown.
 const PICTURE_SIDE: u32 = 672;
-/// How much of a dropped token's picture is hidden, in %.
+/// Opacity of the veil over a dropped token's picture, in %.
 const VEIL: u32 = 72;
 
 const INK: Color = [31, 35, 40];
 const GREY: Color = [101, 109, 118];
-/// Unlike every shade of the scale.
+/// A colour unlike every shade of the scale.
 const KEPT: Color = [230, 0, 122];
 const BLACK: Color = [0; 3];
 
@@ -37,7 +37,7 @@ const BLACK: Color = [0; 3];
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OverlayError {
-    /// A name that says of no form.
+    /// A file name with an unknown extension.
     #[error("{}: an overlay's name ends in .svg or .png", path.display())]
     Ending {
         /// The file.
@@ -46,44 +46,44 @@ pub enum OverlayError {
     /// No panel, or too many.
     #[error("an overlay shows 1 to {MOST_PANELS} selections, not {count}; choose fewer strategies")]
     Panels {
-        /// How many there are.
+        /// Number of panels.
         count: usize,
     },
-    /// A grid with more places than a selection has tokens, or none.
+    /// A grid without cells, or with more cells than a selection has tokens.
     #[error(
         "a grid of {columns}x{rows} has {} places, but there are {num_tokens} image tokens",
         columns.saturating_mul(*rows)
     )]
     Grid {
-        /// Tokens beside each other.
+        /// Number of columns.
         columns: usize,
-        /// Tokens below each other.
+        /// Number of rows.
         rows: usize,
-        /// Image tokens of a selection.
+        /// Number of image tokens in a selection.
         num_tokens: usize,
     },
     /// A picture that can't be encoded.
     #[error("a picture can't be encoded")]
     Encode {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The form of an overlay's file.
+/// File format of an overlay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverlayFormat {
-    /// For browsers and editors: shapes and text.
+    /// Shapes and text, for browsers and editors.
     Svg,
-    /// Two pixels per unit.
+    /// An image of two pixels per unit.
     Png,
 }
 
 impl OverlayFormat {
-    /// By the ending of a file's name.
+    /// The format for a file name's extension.
     ///
     /// # Errors
-    /// Another ending.
+    /// An unknown extension.
     pub fn of(path: &Path) -> Result<OverlayFormat, OverlayError> {
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         match ending.to_ascii_lowercase().as_str() {
@@ -99,11 +99,11 @@ impl OverlayFormat {
 /// One selection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// What is selected by what, a line each.
+    /// Lines of title: the selection and its method.
     pub titles: Vec<String>,
-    /// `[N]`, of every image token; 0 throughout where nothing was chosen by it.
+    /// `[N]`, importance of every image token; all 0 where the selection has no such scores.
     pub importance: Vec<f64>,
-    /// Tokens that are kept, ascending.
+    /// Kept tokens, in ascending order.
     pub kept: Vec<usize>,
 }
 
@@ -115,13 +115,13 @@ pub struct Overlay {
     panels: Vec<Panel>,
     picture: Option<RgbImage>,
     notes: Vec<String>,
-    /// What stands below: the same selections on another grid.
+    /// An overlay that is drawn below: the same selections on another grid.
     below: Option<Box<Overlay>>,
 }
 
 impl Overlay {
-    /// A grid of tokens, row by row: the first `columns · rows` of each selection. Further
-    /// ones, such as the tiles of an any-resolution model, are counted and not drawn.
+    /// A grid of tokens, row by row: the first `columns · rows` of each selection. Further ones,
+    /// such as the tiles of an any-resolution model, are counted but not drawn.
     pub fn new(columns: usize, rows: usize) -> Overlay {
         Overlay {
             columns,
@@ -141,8 +141,7 @@ impl Overlay {
         self
     }
 
-    /// Shows a picture beside each grid, squared as the vision tower sees it by `aspect`,
-    /// or as it is.
+    /// Shows a picture beside each grid, squared by `aspect` as for the vision tower, or unchanged.
     #[must_use]
     pub fn with_picture(
         mut self,
@@ -171,10 +170,10 @@ impl Overlay {
         self.notes.push(note.into());
     }
 
-    /// The file's content.
+    /// Renders the file's content.
     ///
     /// # Errors
-    /// No selection or too many, or a grid that has more places than tokens.
+    /// No selection, too many, or a grid with more cells than tokens.
     pub fn render(&self, format: OverlayFormat) -> Result<Vec<u8>, OverlayError> {
         let drawing = self.drawing()?;
         let content = match format {
@@ -188,7 +187,7 @@ impl Overlay {
         self.drawing_from(0)
     }
 
-    /// From a height on.
+    /// The drawing, starting at height `top`.
     fn drawing_from(&self, top: u32) -> Result<Drawing, OverlayError> {
         let count = self.panels.len();
         if !(1..=MOST_PANELS).contains(&count) {
@@ -238,7 +237,7 @@ impl Overlay {
         self.columns * self.rows
     }
 
-    /// Titles, tokens, and the picture where there is one.
+    /// Draws titles, tokens, and the picture if there is one.
     fn panel(&self, layout: &Layout, panel: &Panel, x: u32, y: u32) -> Vec<Group> {
         let mut titles = Vec::new();
         for (line, title) in (0..).zip(&panel.titles) {
@@ -261,7 +260,7 @@ impl Overlay {
         groups
     }
 
-    /// How many tokens are kept, and how many of those aren't drawn.
+    /// Text with the number of kept tokens, and of those that aren't drawn.
     fn counts(&self, panel: &Panel) -> String {
         let (kept, all) = (panel.kept.len(), panel.importance.len());
         let places = self.num_places();
@@ -324,7 +323,7 @@ impl Overlay {
         ]
     }
 
-    /// What shades and frames mean, and what else is to be said.
+    /// Legend of shades and frames, and notes.
     fn legend(&self, layout: &Layout) -> Legend {
         let top = layout.legend_top();
         let mut shapes = Vec::new();
@@ -389,19 +388,19 @@ struct Legend {
     height: u32,
 }
 
-/// Where things are, in units.
+/// Positions and sizes, in units.
 struct Layout {
-    /// Where it begins.
+    /// Upper edge.
     top: u32,
     /// Side of a token.
     cell: u32,
     grid_width: u32,
     grid_height: u32,
-    /// Of a grid with its titles.
+    /// Width of a grid with its titles.
     box_width: u32,
-    /// Lines above a grid, without that of counts.
+    /// Number of lines above a grid, without that of counts.
     num_titles: u32,
-    /// Of one selection with all that belongs to it, margins left out.
+    /// Width of one panel, without margins.
     panel_width: u32,
     panel_height: u32,
     num_columns: usize,
@@ -438,7 +437,7 @@ impl Layout {
         }
     }
 
-    /// Upper left corner of a selection.
+    /// Upper left corner of a panel.
     fn corner(&self, at: usize) -> (u32, u32) {
         let (row, column) = (at / self.num_columns, at % self.num_columns);
         (
@@ -451,7 +450,7 @@ impl Layout {
         self.top + MARGIN + self.num_rows * (self.panel_height + MARGIN)
     }
 
-    /// A token's place in a grid whose upper left corner is (x, y).
+    /// Area of a token in a grid whose upper left corner is (x, y).
     fn cell(&self, columns: usize, token: usize, x: u32, y: u32) -> Area {
         let (row, column) = (token / columns, token % columns);
         Area {
@@ -463,12 +462,12 @@ impl Layout {
     }
 }
 
-/// Letters that fit into a width.
+/// Number of characters that fit into a width.
 fn letters(width: u32) -> usize {
     (width / font::ADVANCE) as usize
 }
 
-/// A line of text, cut where it would be wider than `width`.
+/// A line of text, truncated to `width`.
 fn text(x: u32, y: u32, text: &str, width: u32, color: Color) -> Shape {
     let most = letters(width);
     let line = if text.chars().count() <= most {
@@ -496,7 +495,7 @@ mod tests {
         String::from_utf8(overlay.render(OverlayFormat::Svg).unwrap()).unwrap()
     }
 
-    /// Shapes of each group of a name.
+    /// Numbers of shapes in each group with this name.
     fn shapes(svg: &str, name: &str) -> Vec<usize> {
         let opening = format!("<g class=\"{name}\">");
         let groups = svg.split(&opening).skip(1);
@@ -517,7 +516,7 @@ mod tests {
         assert_eq!(shapes(&svg, "importance"), [9, 9]);
         assert_eq!(shapes(&svg, "kept"), [3, 1]);
         assert!(shapes(&svg, "dropped").is_empty() && svg.contains("kept 3 of 9"));
-        // The largest is brightest, and lies in the lower right corner of the first grid.
+        // The largest is brightest, and is in the lower right corner of the first grid.
         let last = "x=\"180\" y=\"215\" width=\"84\" height=\"84\" fill=\"#fee838\"";
         assert!(svg.contains(last), "{svg}");
     }
@@ -550,7 +549,7 @@ mod tests {
         assert_eq!(shapes(&svg, "kept"), [1, 2]);
         assert_eq!(svg.matches("class=\"legend\"").count(), 1);
         assert!(svg.contains("of the whole image"));
-        // The first token of the second grid lies below the last of the first.
+        // The first token of the second grid is below the last of the first.
         let height: u32 = svg
             .split("height=\"")
             .nth(1)

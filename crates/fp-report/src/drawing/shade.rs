@@ -1,7 +1,7 @@
-//! One scale of colours for everything that is shaded.
+//! The common colour scale for shading.
 
-/// Six steps from dark blue to yellow whose lightness rises evenly (after cividis), so
-/// that they read alike to colour-blind eyes and in both themes.
+/// Six steps from dark blue to yellow with evenly increasing lightness (after cividis), so that
+/// they look the same to colour-blind readers and in both themes.
 const SHADES: [[f64; 3]; 6] = [
     [0.0, 34.0, 78.0],
     [53.0, 69.0, 108.0],
@@ -11,7 +11,7 @@ const SHADES: [[f64; 3]; 6] = [
     [254.0, 232.0, 56.0],
 ];
 
-/// Red, green and blue of a value from 0 to 1; others count as the nearer of the two.
+/// Red, green and blue for a value, which is clamped to 0 to 1.
 pub(crate) fn shade(value: f64) -> [u8; 3] {
     let place = value.clamp(0.0, 1.0) * (SHADES.len() - 1) as f64;
     let below = (place as usize).min(SHADES.len() - 2);

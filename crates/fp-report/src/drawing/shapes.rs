@@ -1,4 +1,4 @@
-//! A drawing of a few kinds of shapes, and its two forms: SVG and PNG.
+//! A drawing of a few kinds of shapes, and its output as SVG and PNG.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,15 +11,15 @@ use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 
 use super::font;
 
-/// Pixels of a PNG for one unit of a drawing.
+/// Pixels of a PNG per unit of a drawing.
 pub(super) const SCALE: u32 = 2;
-/// Size of the letters of an SVG that are as wide as those of [`font`].
+/// Font size in an SVG at which characters are as wide as those of [`font`].
 const FONT_SIZE: u32 = 10;
 
 /// Red, green and blue.
 pub(super) type Color = [u8; 3];
 
-/// A place in units of the drawing.
+/// A rectangle, in units of the drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Area {
     pub(super) x: u32,
@@ -28,29 +28,29 @@ pub(super) struct Area {
     pub(super) height: u32,
 }
 
-/// Something drawn.
+/// A shape of a drawing.
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
     /// A filled rectangle.
     Fill(Area, Color),
-    /// A rectangle that lets 100 − this many % of what lies below through.
+    /// A rectangle with an opacity in %.
     Veil(Area, Color, u32),
-    /// A line one unit wide along the inside of a rectangle.
+    /// A frame one unit wide along the inside of a rectangle.
     Frame(Area, Color),
-    /// One line of text whose letters begin below (x, y).
+    /// One line of text; (x, y) is the upper left corner of its first character.
     Text(u32, u32, String, Color),
-    /// A picture, fitted into the area whatever its own shape.
+    /// A picture, stretched to fill the area.
     Picture(Area, RgbImage),
 }
 
-/// Shapes that belong together; SVG tells them apart by their name.
+/// Shapes that belong together; SVG distinguishes them by their name.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
     pub(super) name: &'static str,
     pub(super) shapes: Vec<Shape>,
 }
 
-/// Shapes on white ground, later ones over earlier ones.
+/// Shapes on a white background, later ones over earlier ones.
 #[derive(Debug, Clone)]
 pub(super) struct Drawing {
     pub(super) width: u32,
@@ -59,7 +59,7 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// As an SVG of [`SCALE`] pixels per unit, pictures inside it.
+    /// As SVG with [`SCALE`] pixels per unit and embedded pictures.
     pub(super) fn svg(&self) -> io::Result<String> {
         let (width, height) = (self.width, self.height);
         let mut out = format!(
@@ -81,7 +81,7 @@ impl Drawing {
         Ok(out + "</svg>\n")
     }
 
-    /// As a PNG of [`SCALE`] pixels per unit.
+    /// As PNG with [`SCALE`] pixels per unit.
     pub(super) fn png(&self) -> io::Result<Vec<u8>> {
         let (width, height) = (self.width * SCALE, self.height * SCALE);
         let mut canvas = RgbImage::from_pixel(width, height, Rgb([255; 3]));
@@ -158,7 +158,7 @@ impl Area {
         )
     }
 
-    /// Lines one unit wide along its inside.
+    /// The four lines of a frame, one unit wide, along its inside.
     fn sides(self) -> [Area; 4] {
         let across = Area { height: 1, ..self };
         let down = Area { width: 1, ..self };
@@ -191,7 +191,7 @@ fn letter_at(canvas: &mut RgbImage, x: u32, y: u32, letter: char, color: Color) 
     }
 }
 
-/// Fills what of the area lies on the canvas.
+/// Fills the part of the area that is on the canvas.
 fn fill(canvas: &mut RgbImage, area: Area, color: Color, percent: u32) {
     let (width, height) = canvas.dimensions();
     let end = |start: u32, length: u32, limit: u32| ((start + length) * SCALE).min(limit);
@@ -251,7 +251,7 @@ mod tests {
             Shape::Fill(area(0, 0, 4, 4), [200, 0, 0]),
             Shape::Veil(area(2, 0, 2, 4), [0; 3], 50),
             Shape::Frame(area(5, 2, 4, 4), [0, 0, 9]),
-            // What sticks out is cut off.
+            // Parts outside the canvas are cut off.
             Shape::Fill(area(9, 7, 5, 5), [1, 2, 3]),
         ];
         let png = drawing(shapes).png().unwrap();

@@ -1,14 +1,14 @@
-//! Images as a vision tower sees them, made smaller.
+//! Images as prepared for a vision tower, reduced in size.
 
 use fp_image::{ImageAspect, ImageSize};
 use image::imageops::{FilterType, crop_imm, overlay, resize};
 use image::{GenericImageView, Rgb, RgbImage};
 
-/// What padding is filled with before CLIP: the mean colour of its training images.
+/// Padding colour of CLIP's preprocessing: the mean colour of its training images.
 const PADDING: Rgb<u8> = Rgb([122, 116, 104]);
 
-/// The square that the grid of tokens lies on, its side `most` pixels at most: what is made
-/// smaller is the image, before it is padded.
+/// The square that the token grid covers, with a side of at most `most` pixels. The image is
+/// reduced before it is padded.
 pub(crate) fn squared(image: &RgbImage, aspect: ImageAspect, most: u32) -> RgbImage {
     let size = ImageSize {
         height: image.height() as usize,
@@ -40,7 +40,7 @@ pub(crate) fn squared(image: &RgbImage, aspect: ImageAspect, most: u32) -> RgbIm
     seen
 }
 
-/// The image with its longer side `most` pixels at most.
+/// The image, reduced so that its longer side has at most `most` pixels.
 pub(crate) fn shrunk(image: RgbImage, most: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let longest = width.max(height);
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(squared(&image, ImageAspect::Crop, 9).dimensions(), (2, 2));
     }
 
-    /// A square of the longest side that a file may have would take gigabytes.
+    /// A square with the longest side that a file may have would take gigabytes.
     #[test]
     fn long_images_are_made_smaller_first() {
         let colour = Rgb([9, 90, 200]);

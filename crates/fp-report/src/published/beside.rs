@@ -1,5 +1,4 @@
-//! Measured figures with what was published of the same method, budget and benchmark beside
-//! them.
+//! Measured figures beside published ones for the same method, budget and benchmark.
 
 use fp_data::dataset::Benchmark;
 use fp_data::rescore::benchmark_of;
@@ -13,40 +12,40 @@ use super::{
 use crate::analysis::{BY_DATASET, CellIndex, CellSummary, DatasetFigures};
 use crate::run::Run;
 
-/// How far a layer average may lie from the number that a budget is called by: rounding to
-/// whole tokens moves it by less, and the next budget is farther away.
+/// Largest distance of a layer average from the nominal number of tokens of a budget: rounding to
+/// whole tokens changes it by less, and the next budget is farther away.
 const NEAR: f64 = 1.5;
 
-/// What was published, beside what was measured.
+/// Published figures beside measured ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PublishedComparison {
-    /// The model that both are of; none where no published row is of the run's model.
+    /// The model of both; `None` where no published row is for the run's model.
     pub model: Option<&'static str>,
-    /// Measured figures that have a published one beside them.
+    /// Measured figures that have published ones beside them.
     pub figures: Vec<BesidePublished>,
-    /// Why there is none, as a sentence.
+    /// Why there are none, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_none: Option<String>,
 }
 
-/// A measured figure.
+/// A measured figure with its published counterparts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BesidePublished {
-    /// The dataset, as strata call it.
+    /// The dataset, as named in strata.
     pub dataset: String,
     /// The figure.
     pub column: PublishedColumn,
     /// The cell's id.
     pub cell: String,
-    /// B of the cell, by what enters a layer.
+    /// B of the cell: the mean number of visual tokens that enter a layer.
     pub average_visual_tokens: f64,
-    /// Questions that it is over.
+    /// Number of questions that the figure covers.
     pub n: usize,
-    /// Whether the run asked some of the dataset's questions only.
+    /// Whether the run asked only some of the dataset's questions.
     pub is_of_part: bool,
-    /// What was measured here.
+    /// The measured value.
     pub measured: f64,
-    /// What was published, each with its source.
+    /// The published values, each with its source.
     pub published: Vec<PublishedFigure>,
 }
 
@@ -55,21 +54,21 @@ pub struct BesidePublished {
 pub struct PublishedFigure {
     /// Its value.
     pub value: f64,
-    /// The budget by the name that the row gives it.
+    /// The budget's nominal number of tokens in the row.
     pub visual_tokens: usize,
     /// Who measured it.
     pub origin: Origin,
     /// Paper and table.
     pub source: String,
-    /// The schedule, where it is stated.
+    /// The schedule, if it is stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// What a reader has to know of it.
+    /// A remark for readers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What is compared.
+/// The data that are compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BesideGrounds<'a> {
     pub(crate) run: &'a Run,
@@ -79,8 +78,8 @@ pub(crate) struct BesideGrounds<'a> {
     pub(crate) costs: &'a [CountedCost],
 }
 
-/// Published rows beside a run's figures. Nothing where there is none and the run is not
-/// about published methods.
+/// Published rows beside a run's figures. `None` where there are none and the run is not about
+/// published methods.
 pub(crate) fn beside(
     grounds: &BesideGrounds<'_>,
 ) -> Result<Option<PublishedComparison>, PublishedError> {
@@ -148,7 +147,7 @@ pub(crate) fn beside(
     }))
 }
 
-/// The model that has a shape, as far as its decoder and its images go.
+/// The published model with the given shape, as far as decoder and image tokens show it.
 fn model_of(shape: &ModelShape) -> Option<PublishedModel> {
     let is_square = shape.num_image_tokens == Some(PublishedModel::NUM_IMAGE_TOKENS);
     let mut models = PublishedModel::ALL.into_iter().filter(|_| is_square);
@@ -171,7 +170,7 @@ fn other_shape(shape: &ModelShape) -> String {
     )
 }
 
-/// What papers print of a benchmark.
+/// The figures that papers print of a benchmark.
 fn columns_of(benchmark: Benchmark) -> &'static [PublishedColumn] {
     use PublishedColumn::{Gqa, Mmbench, Mme, MmePerception, Pope, Scienceqa, Textvqa, Vqav2};
     match benchmark {
@@ -192,7 +191,7 @@ fn is_control(cell: &Cell) -> bool {
         .any(|name| cell.method.is(name))
 }
 
-/// Whether a row is of a cell's method.
+/// Whether a row is about a cell's method.
 fn is_of(row: &PublishedRow, cell: &Cell) -> bool {
     let name = match &cell.method {
         Method::Named { name, .. } if name == "all_heads" => "fastv".to_owned(),
@@ -202,13 +201,13 @@ fn is_of(row: &PublishedRow, cell: &Cell) -> bool {
             format!("{}/h{heads}", method.label())
         }
     };
-    // A method with settings of its own is that method, such as `sparsevlm:192`.
+    // A method name with settings, such as `sparsevlm:192`, is that method.
     let rest = name.strip_prefix(row.method.as_str());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-', '@']))
 }
 
-/// Whether a row's budget is a cell's: by what enters or by what leaves a layer, whichever
-/// its authors count, or because the study asks for that average.
+/// Whether a row's budget is a cell's: by the tokens that enter or leave a layer, as its authors
+/// count them, or because the study sets that average.
 fn is_at(row: &PublishedRow, cost: &CountedCost, setting: Option<TokenBudget>) -> bool {
     let named = row.visual_tokens as f64;
     let averages = [cost.average_visual_tokens, cost.average_by_output];
@@ -262,7 +261,7 @@ fn figure(
     })
 }
 
-/// What a cell came to on a dataset, in the column's unit, and over how many questions.
+/// A cell's result on a dataset, in the column's unit, and the number of questions.
 fn measured(
     grounds: &BesideGrounds<'_>,
     dataset: &str,

@@ -1,5 +1,5 @@
-//! What papers print and others measured anew of LLaVA-1.5, as data: every row with its
-//! origin and its source. Never part of a mean or a test; see [`beside`].
+//! Published and independently re-measured results of LLaVA-1.5, as data: every row with its origin
+//! and source. They never enter a mean or a test; see [`beside`].
 
 mod beside;
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use beside::{BesideGrounds, beside};
 pub use beside::{BesidePublished, PublishedComparison, PublishedFigure};
 
-/// The rows, as they are kept.
+/// The rows, as JSON.
 const ROWS: &str = include_str!("../../data/published/llava-1.5.json");
 
-/// A model that rows are of.
+/// A model with published rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PublishedModel {
     /// LLaVA-1.5 with 7 billion parameters.
@@ -26,13 +26,13 @@ pub enum PublishedModel {
 }
 
 impl PublishedModel {
-    /// Both.
+    /// Both models.
     pub const ALL: [PublishedModel; 2] = [PublishedModel::Llava7b, PublishedModel::Llava13b];
 
-    /// Image tokens of one image.
+    /// Number of image tokens of one image.
     pub const NUM_IMAGE_TOKENS: usize = 576;
 
-    /// As papers write it.
+    /// The model's name, as papers write it.
     pub const fn title(self) -> &'static str {
         match self {
             PublishedModel::Llava7b => "LLaVA-1.5-7B",
@@ -40,7 +40,7 @@ impl PublishedModel {
         }
     }
 
-    /// Sizes of its decoder.
+    /// Dimensions of its decoder.
     pub const fn shape(self) -> DecoderShape {
         match self {
             PublishedModel::Llava7b => DecoderShape::LLAVA_1_5_7B,
@@ -49,20 +49,20 @@ impl PublishedModel {
     }
 }
 
-/// Who measured a row.
+/// Origin of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The method's authors.
     Authors,
-    /// Others, from the official code.
+    /// Others, with the official code.
     ReRun,
-    /// A row that one paper quotes of another, not checked.
+    /// A row that one paper quotes from another, unverified.
     Quoted,
 }
 
 impl Origin {
-    /// As it stands in tables.
+    /// The origin's name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Origin::Authors => "authors",
@@ -72,8 +72,8 @@ impl Origin {
     }
 }
 
-/// A figure of a benchmark. MME over perception alone and over perception and cognition are
-/// two figures that no table may mix.
+/// A figure of a benchmark. MME over perception only and over perception and cognition are two
+/// figures that no table may mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PublishedColumn {
@@ -83,9 +83,9 @@ pub enum PublishedColumn {
     Mmbench,
     /// MMBench in Chinese, percent.
     MmbenchCn,
-    /// MME, perception and cognition, of 2800.
+    /// MME, perception and cognition, at most 2800.
     Mme,
-    /// MME, perception alone, of 2000.
+    /// MME, perception only, at most 2000.
     MmePerception,
     /// POPE, F1 in percent.
     Pope,
@@ -98,7 +98,7 @@ pub enum PublishedColumn {
 }
 
 impl PublishedColumn {
-    /// As it stands in tables.
+    /// The figure's name in tables.
     pub const fn title(self) -> &'static str {
         match self {
             PublishedColumn::Gqa => "GQA",
@@ -113,7 +113,7 @@ impl PublishedColumn {
         }
     }
 
-    /// The largest value that it can have.
+    /// The largest possible value.
     pub const fn most(self) -> f64 {
         match self {
             PublishedColumn::Mme => 2800.0,
@@ -129,16 +129,16 @@ impl PublishedColumn {
 pub struct PublishedRow {
     /// The model.
     pub model: PublishedModel,
-    /// The method by its name here: `fastv` is the control `all_heads`.
+    /// The method by its name in this project: `fastv` is the control `all_heads`.
     pub method: String,
     /// Who measured it.
     pub origin: Origin,
     /// Paper and table, or repository and file.
     pub source: String,
-    /// The budget by the name that the row gives it, as visual tokens: authors count them
-    /// each in their own way.
+    /// The budget's nominal number of visual tokens in the row, which authors count in different
+    /// ways.
     pub visual_tokens: usize,
-    /// The schedule, where it is stated: layers, and the tokens that are kept after each.
+    /// The schedule, if it is stated: layers, and the tokens that are kept after each.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -147,38 +147,38 @@ pub struct PublishedRow {
     pub schedule: Option<ScheduleStages>,
     /// Figures by column.
     pub scores: BTreeMap<PublishedColumn, f64>,
-    /// What a reader has to know of it.
+    /// A remark for readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Rows that can't be used.
+/// Published rows that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishedError {
-    /// No list of rows.
+    /// Invalid JSON.
     #[error("the published rows can't be read")]
     Json(#[from] serde_json::Error),
-    /// A row that says something impossible.
+    /// A row with an impossible value.
     #[error("published row {index} ({method}): {what} is {found}; expected {expected}")]
     Row {
-        /// Its position, from 0.
+        /// Index of the row, from 0.
         index: usize,
         /// Its method.
         method: String,
         /// What is wrong.
         what: &'static str,
-        /// What it is.
+        /// Its value.
         found: String,
-        /// What would be right.
+        /// The expected values.
         expected: String,
     },
 }
 
-/// The published rows, in the order of methods.
+/// The published rows, ordered by method.
 ///
 /// # Errors
-/// None with the rows that this crate has, which its tests read.
+/// None for the rows in this crate, which its tests read.
 pub fn published_rows() -> Result<Vec<PublishedRow>, PublishedError> {
     read(ROWS)
 }
@@ -243,7 +243,7 @@ fn check(index: usize, row: &PublishedRow, before: &[PublishedRow]) -> Result<()
     Ok(())
 }
 
-/// Schedules as people write them.
+/// Schedules as text.
 mod schedule_text {
     use fp_scoring::ScheduleStages;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -288,15 +288,15 @@ mod tests {
         use PublishedColumn::{Gqa, Mme, MmePerception, Pope};
         let fastv = find("fastv", Origin::ReRun, 64);
         assert_eq!((fastv.scores[&Gqa], fastv.scores[&Pope]), (46.4, 36.1));
-        // MME is one thing or the other in a row.
+        // A row has either form of MME's score, not both.
         for row in &rows {
             let has = |column| row.scores.contains_key(&column);
             assert!(!(has(Mme) && has(MmePerception)), "{row:?}");
             if let Some(score) = row.scores.get(&Mme) {
                 assert!(*score > 1200.0, "{row:?}");
             }
-            // What a layer average of a stated schedule comes to, by one convention or the
-            // other, is what the budget is called.
+            // The layer average of a stated schedule, by one of the two conventions, is the
+            // budget's nominal number of tokens.
             if let Some(schedule) = &row.schedule {
                 let shape = row.model.shape();
                 let n = PublishedModel::NUM_IMAGE_TOKENS;

@@ -141,7 +141,7 @@ fn fields(source: &Source<'_>, index: usize) -> Vec<String> {
         .find(|quality| quality.cell == cell.id);
     let overlap = quality.and_then(|quality| quality.overlap);
     let same = cell.vanilla_on_same;
-    // A cell without a budget stands beside every budget's difficult samples.
+    // A cell without a budget is compared on the difficult samples of every budget.
     let difficult = cell.budget.as_ref().and_then(|budget| {
         let difficult = analysis.difficult.as_ref()?;
         difficult.accuracy(budget, &cell.id)
@@ -196,7 +196,7 @@ pub(super) fn number(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// A line by RFC 4180: fields with commas, quotes or line ends stand in quotes.
+/// Writes a line by RFC 4180: fields with commas, quotes or line breaks are quoted.
 pub(crate) fn line(text: &mut String, fields: &[String]) {
     for (index, field) in fields.iter().enumerate() {
         if index > 0 {

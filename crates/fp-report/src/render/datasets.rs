@@ -6,7 +6,7 @@ use fp_eval::format::percent;
 
 use super::Source;
 
-/// The section of `summary.md`; nothing for a single dataset.
+/// The section of `summary.md`; empty for a single dataset.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
     let analysis = source.analysis;
     let names = source.run.dataset_names();

@@ -93,7 +93,7 @@ fn controls(source: &Source<'_>, difficult: &DifficultSamples, text: &mut String
     }
 }
 
-/// What was shown on difficult samples.
+/// Results of the tests on difficult samples.
 fn tests(difficult: &DifficultSamples, text: &mut String) {
     for (name, tests) in [
         ("FastV", &difficult.against_all_heads),
@@ -122,7 +122,7 @@ fn tests(difficult: &DifficultSamples, text: &mut String) {
     }
 }
 
-/// Answers that cells give remarkably often.
+/// Remarkably frequent answers of cells.
 pub(super) fn frequent_answers(source: &Source<'_>, text: &mut String) {
     let found = &source.analysis.frequent_answers;
     if found.is_empty() {

@@ -6,8 +6,8 @@ use fp_eval::efficiency::{describe, overview, selection};
 
 use super::Source;
 
-/// A table of what was measured, where it was. Unlike the rest of the summary it differs
-/// from measurement to measurement.
+/// A table of the measured efficiency, if there is one. Unlike the rest of the summary, it differs
+/// between measurements.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
     let Some(efficiency) = source.efficiency else {
         return;
@@ -34,5 +34,5 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
     }
 }
 
-/// What is said instead of figures that belong to something else.
+/// Replaces the figures of a measurement of something else.
 pub(super) const OTHER_RUN: &str = "The efficiency.json in this folder was measured with another model or configuration, and is ignored; `finepruner efficiency --run DIR` measures this run.";

@@ -11,14 +11,14 @@ use super::latex::escape;
 use super::markdown::row;
 use crate::analysis::{CellFigures, DatasetFigures, FigureComparison, Outcome, Reference};
 
-/// References that figures are tested against, as columns call them.
+/// References of the tests, with their names in columns.
 const REFERENCES: [(Reference, &str); 2] = [
     (Reference::Baseline, "baseline"),
     (Reference::Vanilla, "vanilla"),
 ];
 
-/// One line per dataset, cell and figure. Figures are in the benchmark's own unit; empty
-/// where there is none, with the reason in `undefined`.
+/// One line per dataset, cell and figure. Figures are in the benchmark's own unit; an undefined one
+/// is empty, with the reason in `undefined`.
 pub(crate) fn figures_csv(source: &Source<'_>) -> String {
     let mut header: Vec<String> = [
         "dataset",
@@ -105,7 +105,7 @@ fn fields(dataset: &DatasetFigures, cell: &CellFigures, name: &String) -> Vec<St
     fields
 }
 
-/// The section of `summary.md`; nothing where every dataset's figure is the accuracy.
+/// The section of `summary.md`; empty where every dataset's figure is the accuracy.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
     if source.analysis.figures.is_empty() {
         return;
@@ -144,7 +144,7 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
     }
 }
 
-/// Headlines that some cell has.
+/// Headline figures that some cell has.
 pub(super) fn shown(dataset: &DatasetFigures) -> Vec<&String> {
     let has_value = |name: &&String| {
         let mut cells = dataset.cells.iter();
@@ -166,7 +166,7 @@ fn with_mark(dataset: &DatasetFigures, cell: &CellFigures, name: &str) -> String
     }
 }
 
-/// Difference, interval and p; the reason where there is no interval.
+/// Difference, interval and p; the reason if there is no interval.
 fn difference(comparison: Option<&FigureComparison>) -> [String; 3] {
     let Some(c) = comparison else {
         return Default::default();
@@ -179,7 +179,7 @@ fn difference(comparison: Option<&FigureComparison>) -> [String; 3] {
     [signed(c.difference, 1), interval, p_number(c.p_holm)]
 }
 
-/// A table per benchmark that reports more than the accuracy.
+/// One table per benchmark that reports more than the accuracy.
 pub(super) fn tables_tex(source: &Source<'_>, text: &mut String) {
     let confidence = source.run.spec.config.statistics.confidence;
     for dataset in &source.analysis.figures {

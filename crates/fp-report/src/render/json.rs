@@ -8,7 +8,7 @@ use crate::analysis::{Analysis, Failures};
 use crate::error::ReportError;
 use crate::measured::MeasuredTimes;
 
-/// Version of the form of `results.json`.
+/// Format version of `results.json`.
 pub const RESULTS_VERSION: u32 = 3;
 
 /// Keys of the run's environment that differ from run to run.
@@ -18,15 +18,14 @@ const VOLATILE: [&str; 3] = ["started", "memory_bytes", "invocation"];
 struct Results<'a> {
     schema: &'static str,
     version: u32,
-    /// What has no answer, all of it; left out where everything has.
+    /// All failures; omitted where everything was answered.
     #[serde(skip_serializing_if = "Failures::is_empty")]
     failures: &'a Failures,
     run: Value,
     analysis: &'a Analysis,
 }
 
-/// Everything but what was measured in seconds: the same for every run of the same
-/// study on the same machine.
+/// All results except measured times: the same for every run of the same study on the same machine.
 pub(crate) fn results_json(source: &Source<'_>) -> Result<String, ReportError> {
     let error = |source| ReportError::Json {
         what: "results",

@@ -7,8 +7,8 @@ use fp_eval::format::{level, percent};
 use super::Source;
 use crate::analysis::{Outcome, Reference};
 
-/// Accuracies in percent; a dagger where a cell beats the baseline, bold for the
-/// largest studied one of a budget.
+/// Accuracies in percent; a dagger where a cell beats the baseline, bold for the largest studied
+/// one at a budget.
 pub(crate) fn table_tex(source: &Source<'_>) -> String {
     let (analysis, cell_index) = (source.analysis, source.cell_index);
     let budgets = &cell_index.budgets;

@@ -8,7 +8,7 @@ use super::Source;
 use super::beside::note;
 use crate::analysis::{Comparison, Reference};
 
-/// Everything that one would paste into an issue or a paper's notes.
+/// A summary to paste into an issue or a paper's notes.
 pub(crate) fn summary_md(source: &Source<'_>) -> String {
     let (analysis, run) = (source.analysis, source.run);
     let mut text = String::new();
@@ -50,15 +50,15 @@ pub(crate) fn summary_md(source: &Source<'_>) -> String {
     harmless(&text)
 }
 
-/// The file without what names and answers of others could make of it: tags of HTML, links,
-/// pictures from elsewhere, and characters that are commands to a terminal.
+/// Escapes text that foreign names and answers could inject: HTML tags, links, remote pictures, and
+/// control characters for terminals.
 fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         let next = letters.peek().copied().unwrap_or(' ');
         match letter {
-            // Before anything else it is "less than".
+            // Before any other character it is "less than".
             '<' if next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?') => {
                 shown.push_str("&lt;");
             }
@@ -70,7 +70,7 @@ fn harmless(text: &str) -> String {
     shown
 }
 
-/// A name as code: nothing in it ends the code or its line.
+/// A name as inline code; nothing in it can end the code or its line.
 fn code(name: &str) -> String {
     format!("`{}`", name.replace('`', "'").replace('\n', " "))
 }
@@ -291,7 +291,7 @@ fn hypotheses(source: &Source<'_>, text: &mut String) {
     }
 }
 
-/// What a test was made against, and what it came to.
+/// The reference of a test and the result.
 fn against(c: &Comparison) -> String {
     format!(
         "against {}: {} points, {}, {}: {}",
@@ -303,7 +303,7 @@ fn against(c: &Comparison) -> String {
     )
 }
 
-/// An outcome by its name, and why where it is undecided.
+/// An outcome's name, with the reason if it is undecided.
 fn outcome(comparison: &Comparison) -> String {
     let name = comparison.outcome.name();
     match &comparison.undecided {
@@ -359,7 +359,7 @@ fn provenance(source: &Source<'_>, text: &mut String) {
     );
 }
 
-/// A row of a table; a bar inside a cell would end it.
+/// Writes a row of a table; bars inside cells are escaped, since they would end the cell.
 pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
     text.push('|');
     for cell in cells {

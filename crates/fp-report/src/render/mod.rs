@@ -1,4 +1,4 @@
-//! An analysis as files: for programs, for papers, for people.
+//! Renders an analysis as files for programs, papers and readers.
 
 mod beside;
 mod csv;
@@ -30,19 +30,19 @@ use super::analysis::{Analysis, CellIndex};
 use super::measured::MeasuredTimes;
 use super::run::Run;
 
-/// What renderers draw from.
+/// The input of renderers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) run: &'a Run,
     pub(crate) analysis: &'a Analysis,
     pub(crate) cell_index: &'a CellIndex,
-    /// What the run took; differs from run to run.
+    /// Times of the run; they differ from run to run.
     pub(crate) times: Option<&'a MeasuredTimes>,
-    /// What was measured of each budget alone, where that was done.
+    /// Measured efficiency of each budget, if it was measured.
     pub(crate) efficiency: Option<&'a Efficiency>,
 }
 
-/// What a run made of the padding of its images, where it made anything of it.
+/// How a run treated the padding of its images, if it did so in a special way.
 fn masked_padding(spec: &RunSpec) -> Option<String> {
     let config = &spec.config;
     config.mask_padding.then(|| match spec.model.image_aspect {

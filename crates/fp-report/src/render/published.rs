@@ -8,10 +8,10 @@ use super::Source;
 use super::markdown::row;
 use crate::published::{BesidePublished, PublishedFigure};
 
-/// How the rows are to be read.
+/// Explanation of the rows.
 pub(super) const LEGEND: &str = "What was measured here, beside what papers print and what others re-measured for the same model, method, budget and benchmark. Published figures enter no mean and no test; budgets are named as in their source, and authors count them differently.";
 
-/// The section; nothing where the run is not about anything that was published.
+/// The section; empty where the run is about nothing that was published.
 pub(super) fn section(source: &Source<'_>, text: &mut String) {
     let Some(published) = &source.analysis.published else {
         return;
@@ -70,13 +70,13 @@ fn other_fields(other: &PublishedFigure) -> [String; 4] {
     ]
 }
 
-/// Questions, and that they are not all.
+/// The number of questions, and whether they are only a part.
 pub(super) fn questions(own: &BesidePublished) -> String {
     let part = if own.is_of_part { " (a part)" } else { "" };
     format!("{}{part}", own.n)
 }
 
-/// The source, with the schedule and what a reader has to know.
+/// The source, with the schedule and the remark.
 pub(super) fn described(other: &PublishedFigure) -> String {
     let schedule = other
         .schedule

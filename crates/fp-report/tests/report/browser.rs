@@ -1,5 +1,5 @@
-//! The page in a real browser: nothing overlaps, nothing is empty or too faint, nothing
-//! fails, and tables and the explorer do what they say.
+//! The page in a real browser: no overlaps, no empty or too faint elements, no script errors, and
+//! working tables and explorer.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +18,7 @@ const NAMES: [&str; 4] = [
 
 const PROBE: &str = include_str!("probe.js");
 
-/// Windows can't be as narrow as a phone, frames can. Takes the page's findings.
+/// Windows can't be as narrow as a phone, but frames can. Receives the page's findings.
 const FRAME: &str = r#"<!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin:0">
 <script>addEventListener("message", (event) => {
   const result = document.createElement("pre");
@@ -33,7 +33,7 @@ addEventListener("error", (event) => probeErrors.push(String(event.message)));
 addEventListener("unhandledrejection", (event) => probeErrors.push(String(event.reason)));
 console.error = (...words) => probeErrors.push(words.join(" "));</script>"#;
 
-/// A browser, else a line that says what is skipped.
+/// Path of a browser, or `None` after printing what is skipped.
 fn browser() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders)
@@ -45,14 +45,14 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// How a page is looked at.
+/// Settings for viewing a page.
 #[derive(Clone, Copy)]
 struct View<'a> {
     width: u32,
     is_dark: bool,
-    /// What stands behind the page's name.
+    /// URL fragment after the page's name.
     hash: &'a str,
-    /// Nothing is clicked.
+    /// Whether to view only, without any click.
     looks_only: bool,
 }
 
@@ -65,10 +65,10 @@ fn plain(width: u32, is_dark: bool) -> View<'static> {
     }
 }
 
-/// What findings begin with.
+/// Beginning of the findings.
 const FOUND: &str = "<pre id=\"probe\">";
 
-/// The page as a browser has it after `budget` milliseconds of its own time.
+/// The page's DOM after `budget` milliseconds of the browser's virtual time.
 fn dump(browser: &Path, frame: &Path, is_dark: bool, budget: u32) -> String {
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new(browser);
@@ -94,7 +94,7 @@ fn dump(browser: &Path, frame: &Path, is_dark: bool, budget: u32) -> String {
     String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
 }
 
-/// Writes the page of `folder` with the probe in it, looks, and returns what was found.
+/// Writes the page of `folder` with the probe in it, opens it, and returns the findings.
 fn probe(browser: &Path, folder: &Path, view: View<'_>) -> Value {
     let only = if view.looks_only {
         "<script>window.probeLooksOnly = true;</script>"
@@ -112,8 +112,8 @@ fn probe(browser: &Path, folder: &Path, view: View<'_>) -> Value {
         .replace("WIDTH", &view.width.to_string())
         .replace("PAGE", &inner);
     std::fs::write(&frame, text).unwrap();
-    // A browser that gets little of the processor may use its time up before the page is
-    // there; then it is given more.
+    // With little processor time, the browser may use up its budget before the page is loaded; then
+    // it gets a larger one.
     let text = [20_000, 60_000, 180_000].into_iter().find_map(|budget| {
         let text = dump(browser, &frame, view.is_dark, budget);
         text.contains(FOUND).then_some(text)
@@ -151,7 +151,7 @@ fn the_page_works_in_a_browser() {
         explorer_works(&found["explorer"], &lines);
         found["ground"].as_str().unwrap().to_owned()
     };
-    // Every width, and both colours at two of them.
+    // Every width, and both themes at two of them.
     let (light, dark) = (ground(1280, false), ground(1280, true));
     assert_ne!(light, dark, "dark is as light");
     assert_eq!(light, ground(768, false));
@@ -216,7 +216,7 @@ fn table_works(table: &Value, lines: &Lines) {
     for (key, sign) in [("descending", -1.0), ("ascending", 1.0)] {
         let all = numbers(key);
         let figures: Vec<f64> = all.iter().flatten().copied().collect();
-        // 24 cells are compared; what isn't comes last both ways.
+        // 24 cells are compared; those that aren't come last in both orders.
         assert_eq!((all.len(), figures.len()), (lines.cells.len(), 72), "{key}");
         assert!(all[..72].iter().all(Option::is_some), "{key}: {all:?}");
         assert!(
@@ -244,12 +244,12 @@ fn table_works(table: &Value, lines: &Lines) {
     );
 }
 
-/// Nine strategies with h = 4 at R42, by their means, in full.
+/// Nine strategies with h = 4 at R42, by their means, with full precision.
 fn csv_holds(csv: &str, lines: &Lines) {
     let rows: Vec<Vec<String>> = csv
         .split_terminator("\r\n")
         .map(|line| {
-            // The one field with commas in it is the first.
+            // Only the first field contains commas.
             let (first, rest) = match line.strip_prefix('"') {
                 Some(quoted) => quoted.split_once("\",").unwrap(),
                 None => line.split_once(',').unwrap(),
@@ -276,7 +276,7 @@ fn csv_holds(csv: &str, lines: &Lines) {
     }
 }
 
-/// The explorer's filters and turns against the records.
+/// Compares the explorer's filters and navigation with the records.
 fn explorer_works(found: &Value, lines: &Lines) {
     let (first, second) = (
         found["first"].as_str().unwrap(),
@@ -291,7 +291,7 @@ fn explorer_works(found: &Value, lines: &Lines) {
     };
     let counts = &found["count"];
     assert_eq!(counts[""], lines.samples.len());
-    // Two answers of a made-up sample differ where one of them is right.
+    // Two answers of a made-up sample differ if one of them is right.
     assert_eq!(counts["differ"], count(&|a, b, _| a != b));
     assert_eq!(counts["a-right"], count(&|a, _, _| a >= 0.5));
     assert_eq!(counts["a-wrong"], count(&|a, _, _| a < 0.5));
@@ -314,7 +314,7 @@ fn explorer_works(found: &Value, lines: &Lines) {
             .contains("square number 2")
     };
     assert_eq!(found["found"], lines.samples.iter().filter(asks).count());
-    // No pruning, A and B, the first of which drops nothing.
+    // No pruning, A and B; the first drops nothing.
     assert_eq!(
         (&found["figures"], &found["views"], &found["pictures"]),
         (&3.into(), &2.into(), &3.into())
@@ -366,7 +366,7 @@ fn the_address_keeps_the_choice() {
         .collect();
     assert_eq!(picked[..4], [method, "6", "R42", method]);
     assert_eq!(picked[4], "A and B answer differently");
-    // What can't be chosen is not chosen.
+    // Invalid choices are ignored.
     let view = View {
         hash: "#explorer?a=nothing&b=vanilla&sample=x&show=%22",
         looks_only: true,
@@ -402,7 +402,7 @@ fn many_samples_lie_beside_the_page() {
     let id = lines.samples[300]["id"].as_str().unwrap();
     assert!(found["start"].as_str().unwrap().ends_with(id), "{found}");
     assert_eq!(found["missing"], "");
-    // The files of another report, and none at all.
+    // Files of another report, and missing files.
     for path in std::fs::read_dir(&samples).unwrap() {
         let path = path.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -417,7 +417,7 @@ fn many_samples_lie_beside_the_page() {
     let missing = found["missing"].as_str().unwrap();
     assert!(missing.contains("report_samples beside it"), "{missing}");
     assert!(found["start"].is_null());
-    // A report of fewer samples takes the folder away.
+    // A report of fewer samples removes the folder.
     fp_report::write(folder.path()).unwrap();
     assert!(samples.is_dir());
     write_run(folder.path(), "a", Size::default(), 1);

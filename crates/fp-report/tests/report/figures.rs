@@ -1,5 +1,5 @@
-//! Each benchmark's own figures in a report: those of `rescore` for the same answers, with
-//! the same tests, and by hand.
+//! Each benchmark's own figures in a report equal those of `rescore` for the same answers, with the
+//! same tests, and values worked out by hand.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub(crate) benchmark: Benchmark,
     pub(crate) name: &'static str,
     pub(crate) samples: Vec<Sample>,
-    /// Samples of the whole dataset, where a limit left some out.
+    /// Number of samples of the whole dataset, where a limit omitted some.
     pub(crate) limited_of: Option<usize>,
 }
 
@@ -60,7 +60,7 @@ fn choice(index: usize, options: usize, answer: &str) -> Sample {
     }
 }
 
-/// Writes a study of a few cells on these questions; `answer` gives a cell's answer.
+/// Writes a study of a few cells on these questions; `answer` returns a cell's answer.
 pub(crate) fn write_study(
     folder: &Path,
     asked: &[Asked],
@@ -140,7 +140,7 @@ pub(crate) fn write_study(
     Run::read(folder).unwrap()
 }
 
-/// A number below `bound` that follows from some text.
+/// A pseudorandom number below `bound`, derived from a text.
 fn drawn(text: &str, bound: u64) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -148,7 +148,7 @@ fn drawn(text: &str, bound: u64) -> u64 {
     ((hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33) % bound
 }
 
-/// All questions of the three benchmarks whose figures are more than an accuracy.
+/// All questions of the three benchmarks with figures other than an accuracy.
 pub(crate) fn three() -> Vec<Asked> {
     let mut pope = Vec::new();
     for category in ["random", "popular", "adversarial"] {
@@ -174,7 +174,7 @@ pub(crate) fn three() -> Vec<Asked> {
     }
     let mut rows = Vec::new();
     for group in 0..60 {
-        // Four options in four rotations, or in three; two options in two.
+        // Four options in four or three rotations; two options in two.
         let (options, rotations) = [(4, 4), (4, 3), (2, 2)][group % 3];
         for rotation in 0..rotations {
             let letter = ["A", "B", "C", "D"][(group + rotation) % options];
@@ -194,7 +194,7 @@ pub(crate) fn three() -> Vec<Asked> {
     ]
 }
 
-/// Right about as often as a cell's skill says.
+/// An answer that is right about as often as the cell's skill says.
 pub(crate) fn skilled(cell: &str, at: usize, sample: &Sample) -> Option<String> {
     let skill = match cell {
         "vanilla" => 90,
@@ -233,7 +233,7 @@ fn dataset_of(asked: &Asked) -> Dataset {
     }
 }
 
-/// What `rescore` makes of a cell's answers.
+/// The result of `rescore` for a cell's answers.
 fn rescored(run: &Run, dataset: usize, asked: &Asked, cell: &str) -> Scored {
     let at = run.spec.grid.position(cell).unwrap();
     let records = fp_eval::study::read_records(&run.folder).unwrap();
@@ -334,7 +334,7 @@ fn figures_and_tests_are_those_of_rescore() {
             num_shown += usize::from(test.outcome == Outcome::Worse);
             assert!(test.p_holm >= test.p && test.family.starts_with(headline));
         }
-        // Every cell but vanilla against it, and variance against the baseline.
+        // Every cell except vanilla against vanilla, and variance against the baseline.
         assert_eq!(num_tests, figures.cells.len() - 1 + 1);
         assert!(num_shown > 0, "nothing is worse than vanilla on {name}");
     }
@@ -394,12 +394,12 @@ fn by_hand() {
         let is_choice = !sample.choices.is_empty();
         Some(
             match (cell, is_choice) {
-                // Category a: one of two found, one wrongly: F1 ½. Category b: all right.
+                // Category a: one of two found, one false yes: F1 ½. Category b: all right.
                 ("vanilla", false) if sample.family == "a" => ["yes", "no", "yes"][at],
                 // Count: three of four right, one image of two: 75 + 50.
                 ("vanilla", false) if sample.id == "count/2No" => "Yes",
                 ("vanilla", _) => &sample.answers[0],
-                // Nothing is there, nothing is chosen but A.
+                // Nothing is present; the choice is always A.
                 (_, false) => "no",
                 (_, true) => "A",
             }
@@ -432,7 +432,7 @@ fn by_hand() {
     );
     is("mmbench_en test", "vanilla", "circular (mmbench)", 100.0);
     is("mmbench_en test", "no_image", "circular (mmbench)", 0.0);
-    // A twice of three first rows.
+    // A is right for two of three first rows.
     is(
         "mmbench_en test",
         "no_image",
@@ -454,7 +454,7 @@ fn by_hand() {
         because,
         "no_image has no mean F1: F1 has no value in a (no answer is yes), b (no answer is yes)"
     );
-    // Accuracies are compared nevertheless.
+    // Accuracies are still compared.
     assert!(pope.comparisons.iter().any(|it| it.a == "no_image"));
 
     write(folder.path()).unwrap();
@@ -486,11 +486,11 @@ fn by_hand() {
     assert_eq!(figures[0]["cells"][0]["unit"], "question");
 }
 
-/// A limit leaves half of some pairs and rotations; answers that failed do so in one cell.
+/// A limit leaves only half of some pairs and rotations; answers fail in one cell.
 #[test]
 fn cut_units_are_counted_and_left_out() {
     let mut asked = three();
-    // Of MME the first question on every image, and the second on every other one.
+    // Of MME only the first question on every other image, and both on the rest.
     asked[1].limited_of = Some(asked[1].samples.len());
     let mut count = 0;
     asked[1].samples.retain(|_| {
@@ -509,7 +509,7 @@ fn cut_units_are_counted_and_left_out() {
         (units.num_whole, units.num_incomplete, units.num_left_out)
     };
     assert_eq!(counts("mme test", "vanilla"), (28, 28, 28));
-    // Three rotations of four options can't be told to be whole, 20 questions.
+    // Three rotations of four options can't be shown to be complete: 20 questions.
     assert_eq!(counts("mmbench_en test", "vanilla"), (40, 20, 60));
     assert_eq!(counts("mmbench_en test", "no_image"), (39, 21, 63));
     assert_eq!(counts("pope test", "no_image"), (179, 0, 0));
@@ -518,7 +518,7 @@ fn cut_units_are_counted_and_left_out() {
         notes[1],
         "no_image: metrics are over 39 questions with all of their rotations; 21 incomplete and excluded, with 63 answers."
     );
-    // A test is on what both have.
+    // A test covers what both have.
     let test = of(&analysis, "mmbench_en test");
     let test = test
         .comparison("circular (mmbench)", Reference::Vanilla, "no_image")
@@ -530,7 +530,7 @@ fn cut_units_are_counted_and_left_out() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Data of one's own has no other figure, and its results hold none.
+/// Users' own data have no other figure, and their results contain none.
 #[test]
 fn without_a_benchmark_nothing_changes() {
     let folder = tempfile::tempdir().unwrap();
@@ -556,7 +556,7 @@ fn without_a_benchmark_nothing_changes() {
     }
 }
 
-/// Where the benchmark's figure is the accuracy, it isn't told again.
+/// Where the benchmark's figure is the accuracy, it isn't repeated.
 #[test]
 fn an_accuracy_is_not_repeated() {
     let samples = (0..12).map(|at| choice(at, 4, ["A", "B", "C", "D"][at % 4]));

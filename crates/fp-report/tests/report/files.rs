@@ -1,4 +1,4 @@
-//! What is written, from what, and what can't be.
+//! Files that are written, their inputs, and failures.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn the_same_records_give_the_same_bytes() {
     let first = files.map(|name| read(folder.path(), name));
     fp_report::write(folder.path()).unwrap();
     assert!(files.map(|name| read(folder.path(), name)) == first);
-    // Other times, another start, the lines in another order: nothing but times changes.
+    // Other times, another start, another order of lines: only times change.
     let timings = read(folder.path(), "timings.jsonl").replace("0.004", "0.005");
     std::fs::write(folder.path().join("timings.jsonl"), timings).unwrap();
     let spec = read(folder.path(), "run.json").replace("1700000000", "1800000000");
@@ -46,7 +46,7 @@ fn the_same_records_give_the_same_bytes() {
     }
 }
 
-/// Takes the records out of the lines that made-up runs have, into blocks.
+/// Moves the records from the lines of made-up runs into blocks.
 fn to_blocks(folder: &Path) {
     let records = fp_eval::study::read_records(folder).unwrap();
     let mut writer = RecordsWriter::create(folder).unwrap();
@@ -78,7 +78,7 @@ fn reports_of_blocks_and_of_lines_are_the_same() {
         results["analysis"].clone()
     });
     assert!(of_lines == of_blocks);
-    // A block that is damaged is an error that names it.
+    // A damaged block is an error that names it.
     let path = blocks.path().join("records.blocks");
     let mut bytes = std::fs::read(&path).unwrap();
     let last = bytes.len() - 1;
@@ -89,7 +89,7 @@ fn reports_of_blocks_and_of_lines_are_the_same() {
         error.contains("records.blocks, block 2 was damaged"),
         "{error}"
     );
-    // One that is torn off is left out, as a line is.
+    // A truncated block is omitted, as a truncated line is.
     std::fs::write(&path, &bytes[..last]).unwrap();
     let written = fp_report::write(blocks.path()).unwrap();
     assert_eq!(written.analysis.samples.recorded, 64);

@@ -1,5 +1,5 @@
-//! Run folders of others: what contradicts itself is told by file and line, before anything
-//! is allocated by it or looked for under it.
+//! Run folders of others: contradictions are reported by file and line, before they cause an
+//! allocation or a file access.
 
 use std::path::Path;
 
@@ -139,14 +139,14 @@ fn records_that_are_none_of_the_run() {
         assert!(error.contains("records.jsonl, line 3"), "{said}: {error}");
         assert!(error.contains(said), "{said}: {error}");
     }
-    // Samples that failed have nothing to be held against, and are read as ever.
+    // Failed samples have nothing to check, and are read as usual.
     let mut records = whole;
     super::synthetic::fail(&mut records[2], "no image");
     write_records(folder.path(), &records);
     assert!(Run::read(folder.path()).is_ok());
 }
 
-/// Names go into tables, pages and terminals.
+/// Names appear in tables, pages and terminals.
 #[test]
 fn names_with_control_characters() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Whole methods against FastV and against chance, and what each costs, against naive loops.
+//! Whole methods against FastV and against chance, and their costs, compared with naive loops.
 
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ fn schedules_and_costs_of_all_cells_are_in_all_files() {
     let csv = read("cells.csv");
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     let column = |name: &str| rows[0].iter().position(|field| *field == name).unwrap();
-    // Two of eight layers see all 144 tokens.
+    // Two of eight layers process all 144 tokens.
     let n = (size.side * size.side) as f64;
     for cost in list(&results["analysis"], "costs") {
         let id = cost["cell"].as_str().unwrap();
@@ -119,7 +119,7 @@ fn schedules_and_costs_of_all_cells_are_in_all_files() {
         summary.contains("## Tokens and cost of every method"),
         "{summary}"
     );
-    // 27 strategies cost the same, and so do the seeds of chance.
+    // 27 strategies have the same cost, and so do the seeds of chance.
     let strategies = "head strategies+last_token/R42 (27 cells) | 144→42@2";
     assert!(summary.contains(strategies), "{summary}");
     assert!(
@@ -181,7 +181,8 @@ fn published_figures_stand_beside_those_of_their_model() {
             (own["cell"].as_str().unwrap(), values.collect())
         })
         .collect();
-    // 168 and 97 after layer 2 are averages of 193.5 and 126.9; 32 is one of 66, and no row's.
+    // 168 and 97 after layer 2 have averages of 193.5 and 126.9; 32 has one of 66, which no row
+    // has.
     let fastv = |kept: usize| format!("all_heads+last_token/R{kept}");
     let expected = [
         ("vanilla".to_owned(), vec![61.9]),
@@ -217,6 +218,6 @@ fn other_shapes_have_no_published_figure() {
     fp_report::write(folder.path()).unwrap();
     let text = std::fs::read_to_string(folder.path().join("results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
-    // None of the run's methods beside controls was published, so nothing is said of it.
+    // No method of the run except controls was published, so the results don't mention it.
     assert!(results["analysis"].get("published").is_none());
 }

@@ -1,5 +1,5 @@
-//! The report's figures by another way: JSON lines as they lie in the folder, plain
-//! loops, nothing of the library.
+//! The report's figures, computed independently: from the folder's JSON lines with plain loops,
+//! without the library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -106,8 +106,8 @@ pub(crate) fn standard_error(values: &[(String, f64)]) -> f64 {
     (squares / (n - 1.0) / n + crossed / (n * n)).sqrt()
 }
 
-/// By how much one disagreement more may move a mean: the weight of a disagreement over
-/// n, from the design effect and the size of disagreements, each drawn to its worst case.
+/// How much one more disagreement may move a mean: the weight of a disagreement over n, from the
+/// design effect and the size of disagreements, each shrunk towards its worst case.
 pub(crate) fn step(values: &[(String, f64)]) -> f64 {
     let (n, mean) = (values.len() as f64, mean(values));
     let mut images: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
@@ -158,8 +158,8 @@ pub(crate) fn score(values: &[(String, f64)], delta: f64) -> f64 {
     ((d - delta).abs() - step / 4.0) / variance.sqrt()
 }
 
-/// Two-sided p of flipping the signs of whole numbers, one per image: the distribution
-/// of the total, image by image.
+/// Two-sided p of flipping the signs of whole numbers, one per image, from the distribution of the
+/// total, built up image by image.
 pub(crate) fn sign_flip_p(differences: &[(String, f64)]) -> f64 {
     let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
     for (image, difference) in differences {
@@ -182,8 +182,8 @@ pub(crate) fn sign_flip_p(differences: &[(String, f64)]) -> f64 {
     extreme.map(|(_, probability)| probability).sum()
 }
 
-/// Holm: the i-th smallest of m is multiplied by m − i, and none is smaller than those
-/// before it.
+/// Holm: the i-th smallest of m is multiplied by m − i, and is at least as large as those before
+/// it.
 pub(crate) fn holm(p: &[f64]) -> Vec<f64> {
     (0..p.len())
         .map(|index| {

@@ -1,4 +1,4 @@
-//! What rounding may have decided is counted and listed, and explains what differs.
+//! Answers that rounding may have decided are counted and listed, and explain differences.
 
 use fp_eval::study::{Grid, SampleRecord, VisualInputRecord};
 use fp_report::{MOST_LISTED, Run, analyse, write};
@@ -8,7 +8,7 @@ use super::synthetic::{Size, edit, write_run};
 
 const CELL: &str = "variance+last_token/h4/R25";
 
-/// Gives a cell of a sample an answer of its own, from other tokens.
+/// Gives a cell of a sample an answer of its own, with other tokens.
 fn change(grid: &Grid, record: &mut SampleRecord) {
     let cell = grid.position(CELL).unwrap();
     let mut other = record.run_of(cell).unwrap().clone();
@@ -28,7 +28,7 @@ fn change(grid: &Grid, record: &mut SampleRecord) {
 fn every_near_tie_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "a", Size::default(), 1);
-    // Of the answers one is near, of the controls too.
+    // Only one answer is a near-tie, controls included.
     let mut of_vanilla = 0;
     edit(folder.path(), |grid, record| {
         if record.index == 7 {
@@ -52,7 +52,7 @@ fn every_near_tie_is_listed() {
             }
         }
     }
-    // All of them stand in a file of their own; the first ones in the results.
+    // A separate file has all of them; the results have the first ones.
     let file = std::fs::read_to_string(folder.path().join("near_ties.csv")).unwrap();
     let mut rows = file.lines();
     assert_eq!(
@@ -98,7 +98,7 @@ fn what_differs_is_a_near_tie_or_a_fault() {
     let run = Run::read(folder.path()).unwrap();
     let other = tempfile::tempdir().unwrap();
     write_run(other.path(), "a", Size::default(), 1);
-    // Every third sample has a gap of 1e-7 at the choice of tokens.
+    // Every third sample has a gap of 1e-7 at the selection of tokens.
     edit(other.path(), |grid, record| match record.index {
         3 | 4 => change(grid, record),
         6 => record.cells[grid.position("vanilla").unwrap()].run = None,
@@ -124,7 +124,7 @@ fn what_differs_is_a_near_tie_or_a_fault() {
         listed,
         [(3, CELL, true), (4, CELL, false), (6, "vanilla", false)]
     );
-    // And the verdict warns of faults.
+    // The verdict warns of faults.
     let cautions = analyse(&run, Some(&other)).unwrap().verdict.cautions;
     assert!(
         cautions.join(" ").contains("2 answers that no near-tie"),

@@ -1,4 +1,4 @@
-//! Figures of `results.json` against the naive ones.
+//! Figures in `results.json` compared with naive computations.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -50,8 +50,8 @@ fn accuracies() {
         close(&cell["accuracy"]["mean"], naive::mean(&scores));
         let error = naive::standard_error(&scores);
         close(&cell["accuracy"]["standard_error"], error);
-        // Wilson's with the effective number of samples; Student's t at 97.5 % with 39
-        // degrees of freedom, where every image has as many samples.
+        // Wilson's interval with the effective number of samples; Student's t at 97.5 % with 39
+        // degrees of freedom, where every image has the same number of samples.
         if scores.len() == lines.samples.len() {
             let (mean, step) = (naive::mean(&scores), naive::step(&scores));
             for (end, sign) in [(0, -1.0), (1, 1.0)] {
@@ -120,8 +120,8 @@ fn comparisons() {
             let square = step * (naive::mean_size(&differences) - difference * difference);
             let detectable = (reach * square.sqrt()).hypot(reach * reach * step);
             close(&c["min_detectable_difference"], detectable.min(1.0));
-            // The score is Student's quantile at both ends, with 39 degrees of freedom
-            // where every image has as many samples.
+            // At both ends the score equals Student's quantile, with 39 degrees of freedom where
+            // every image has the same number of samples.
             if differences.len() == lines.samples.len() {
                 for end in [0, 1] {
                     let end = c["interval"][end].as_f64().unwrap();
@@ -193,7 +193,7 @@ fn comparisons_with_chance() {
             })
             .collect();
         close(&c["difference"], naive::mean(&differences) / 3.0);
-        // In thirds the differences are whole again.
+        // In thirds, the differences are whole numbers again.
         let p = naive::sign_flip_p(&differences);
         assert!(
             (c["p"].as_f64().unwrap() - p).abs() < 1e-9,
@@ -222,7 +222,7 @@ fn best_of_many() {
         let total: f64 = samples.iter().map(|s| lines.score(s, cell).unwrap()).sum();
         total / samples.len() as f64
     };
-    // The number of heads with the largest mean, budget by budget; the first of equals.
+    // The number of heads with the largest mean at each budget; the first of equal ones.
     let chosen = |strategy: &str| {
         ["R42", "R25", "R8"].map(|budget| {
             let cells = [6, 4, 2].map(|h| format!("{strategy}+last_token/h{h}/{budget}"));
@@ -377,7 +377,7 @@ fn flips_heads_and_audit() {
             close(&usage["shares"][head], share);
         }
     }
-    // Every seventh sample of sparsity fell on a tie.
+    // Every seventh sample of sparsity has a tie.
     for audit in list(analysis, "audit") {
         let is_sparsity = audit["cell"].as_str().unwrap().starts_with("sparsity");
         let expected = if is_sparsity {
@@ -415,7 +415,7 @@ fn hypotheses_of_both_studies() {
         found.map(|(_, answer)| answer.clone()).unwrap()
     };
     let a = answers("a");
-    // Eight of their own, and two that the study expects.
+    // Eight of the strategies' own, and two that the study expects.
     assert_eq!(a.len(), 10);
     assert_eq!(of(&a, "entropy"), "supported");
     assert_eq!(of(&a, "several"), "refuted");

@@ -1,4 +1,4 @@
-//! What the page says, against the records.
+//! The content of the page compared with the records.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn page(study: &str, change: impl Fn(&Path)) -> (String, Lines, tempfile::TempDi
     (page, Lines::read(folder.path()), folder)
 }
 
-/// Studied cells of a budget with their means: name, h, mean; in the grid's order.
+/// Studied cells of a budget: name, h, mean; in the grid's order.
 fn studied(lines: &Lines, budget: &str) -> Vec<(String, String, f64)> {
     let cells = lines.cells.iter().filter_map(|id| {
         let (strategy, rest) = id.split_once("+last_token/h")?;
@@ -30,7 +30,7 @@ fn best<'a>(cells: impl Iterator<Item = &'a (String, String, f64)>) -> &'a (Stri
         .unwrap()
 }
 
-/// The rows of the table with a caption, without their tags.
+/// The rows of the table with this caption, without tags.
 fn table(page: &str, caption: &str) -> Vec<Vec<String>> {
     let start = page
         .find(&format!("<caption class=\"ear\">{caption}</caption>"))
@@ -83,8 +83,8 @@ fn the_best_is_best_where_it_stands() {
             ))
         );
         assert_eq!(row[6], percent(mean(&lines.scores("vanilla"))));
-        // The chart marks the same cells at the same heights, once for wide pages and
-        // once for narrow ones, at every budget where they lead alike.
+        // The chart marks the same cells at the same heights, once for wide and once for narrow
+        // pages, at every budget where they are tied for the lead.
         let alike = |places: [usize; 2]| {
             let is = |other: &&Vec<String>| places.iter().all(|&at| other[at] == row[at]);
             rows.iter().filter(is).count()
@@ -181,7 +181,7 @@ fn time_is_told_by_stage_of_one_answer() {
         .iter()
         .flat_map(|sample| sample["cells"].as_array().unwrap())
         .count();
-    // As `synthetic` makes timings: one image a question, seconds by run or question.
+    // Timings as in `synthetic`: one image per question, seconds by run or question.
     let expected = [
         ("vision tower and projector", "image", 120, 4.0),
         ("layers 1 to K", "question", 120, 6.0),
@@ -212,7 +212,7 @@ fn data_cannot_break_out() {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut spec: serde_json::Value = serde_json::from_str(&text).unwrap();
         spec["datasets"][0]["name"] = evil.into();
-        // Twice, so that the page has a section and columns by dataset.
+        // The dataset is listed twice, so that the page has a section and columns by dataset.
         let mut again = spec["datasets"][0].clone();
         let samples = spec["num_samples"].as_u64().unwrap();
         let half = samples / 2;
@@ -248,7 +248,7 @@ fn data_cannot_break_out() {
     assert!(!page.contains("<img src=x") && !page.contains("<!--") && !page.contains(evil));
     assert_eq!(page.matches("<script").count(), 3);
     assert_eq!(page.matches("</script>").count(), 3);
-    // Each is there as it was written: in text, in what is copied, and in the script.
+    // Each is shown as written: in text, in text to copy, and in the script.
     let safe = "&lt;/script&gt;&lt;!--&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;\u{2028}'&quot;&amp;lt;";
     for text in [
         format!("<p>Right answer: <b>{safe}</b></p>"),

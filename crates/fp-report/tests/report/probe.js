@@ -1,4 +1,4 @@
-// Looks at the page from inside, uses it as a reader would, and leaves what it found.
+// Inspects the page from inside, uses it as a reader would, and stores the findings.
 (() => {
   const at = (id) => document.getElementById(id);
   const isShown = (element) => element.getClientRects().length > 0;
@@ -41,7 +41,7 @@
     found.doubled = ids.filter((id, index) => ids.indexOf(id) !== index);
   }
 
-  // WCAG's contrast of every text with what is behind it.
+  // Contrast of every text with its background, as defined by WCAG.
   function contrast(found) {
     const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const known = new Map();

@@ -1,5 +1,5 @@
-//! Other readings of the same records: on the same questions, on difficult ones, by
-//! answers; and rates.
+//! Other analyses of the same records: on the same questions, on difficult ones, by answers; and
+//! rates.
 
 use serde_json::Value;
 
@@ -114,7 +114,7 @@ fn difficult_samples_are_chosen_by_seeds_that_are_not_compared() {
         };
         let third = format!("random/s3/{label}");
         close(&budget["random"]["mean"], mean(&third));
-        // All cells of the budget but those that chose, and the three without a budget.
+        // All cells of the budget except the filtering ones, and the three without a budget.
         let cells = list(budget, "cells");
         assert_eq!(cells.len(), 27 + 1 + 1 + 1 + 1 + 3);
         for cell in cells {
@@ -183,7 +183,7 @@ fn degenerate_answers_and_gains_by_one_answer_are_flagged() {
     close(&gain["share"], 0.7);
     close(&gain["gain"]["difference"], 0.8 - 0.75);
     close(&gain["gain"]["elsewhere"], 0.6 - 1.0);
-    // The split by answers says the same by groups.
+    // The breakdown by answer types shows the same by group.
     let strata = list(&analysis, "strata");
     let types = strata
         .iter()
@@ -204,7 +204,8 @@ fn degenerate_answers_and_gains_by_one_answer_are_flagged() {
     assert!(summary.contains("## Frequent answers"));
 }
 
-/// Answers of every cell; the control without an image speaks in sentences as one cell does.
+/// Sets the answers of every cell; the control without an image answers in sentences, as one cell
+/// does.
 fn say(folder: &std::path::Path, says: impl Fn(&str, usize) -> &'static str) {
     edit(folder, |grid, record| {
         for (index, cell) in grid.cells.iter().enumerate() {
@@ -281,7 +282,7 @@ fn one_answer_to_everything_is_noted_once() {
 
 #[test]
 fn answers_that_explain_nothing_are_not_spoken_of() {
-    // Right or wrong, in words that the references might have.
+    // Right or wrong answers in ordinary words.
     let Case { analysis, .. } = case(|_| {});
     assert!(
         analysis.get("answer_health").is_none(),
@@ -297,7 +298,7 @@ fn rates_by_the_clock_and_by_the_thread_are_told_apart() {
     let Case { folder, lines, .. } = case(|_| {});
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let times: Value = serde_json::from_str(&read("timings.json")).unwrap();
-    // 120 lines of 0.05 s each.
+    // 120 lines with 0.05 s each.
     let near = |value: &Value, expected: f64| {
         assert!(
             (value.as_f64().unwrap() / expected - 1.0).abs() < 1e-9,
@@ -309,7 +310,7 @@ fn rates_by_the_clock_and_by_the_thread_are_told_apart() {
     let runs: usize = lines.samples.iter().map(|s| list(s, "runs").len()).sum();
     let thread_seconds = 120.0 * (0.004 + 0.006 + 0.003 + 0.004 + 0.001) + 0.0005 * runs as f64;
     near(&times["samples_per_thread_second"], 120.0 / thread_seconds);
-    // Where some part was recorded without, nothing is said by the clock.
+    // If a part was recorded without wall time, no wall-clock rate is reported.
     let timings = read("timings.jsonl").replacen("\"wall\":0.05", "\"starting\":0.0", 1);
     std::fs::write(folder.path().join("timings.jsonl"), timings).unwrap();
     fp_report::write(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! A made-up run whose answers follow from a seed: what a report is tested on.
+//! A made-up run with answers derived from a seed, for testing reports.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) struct Size {
     pub(crate) images: usize,
     pub(crate) questions: usize,
-    /// Image tokens along one side.
+    /// Number of image tokens per side.
     pub(crate) side: usize,
     pub(crate) num_draws: usize,
 }
@@ -30,7 +30,7 @@ impl Default for Size {
 const FAMILIES: [&str; 4] = ["attribute", "existence", "chain", "counting"];
 const COLORS: [&str; 4] = ["red", "green", "blue", "yellow"];
 
-/// 64-bit xorshift with a multiplication: enough for made-up answers.
+/// 64-bit xorshift with a multiplication: sufficient for made-up answers.
 struct Random(u64);
 
 impl Random {
@@ -47,7 +47,7 @@ impl Random {
 }
 
 pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
-    // Study A with whole methods beside it.
+    // Study A with additional whole methods.
     let (study, methods) = match study {
         "methods" => ("a", json!(["pool", "downsample"])),
         study => (study, json!([])),
@@ -99,7 +99,7 @@ pub(crate) fn config(study: &str, size: Size) -> StudyConfig {
     .unwrap()
 }
 
-/// Those that the shipped configuration of a study registers.
+/// The expectations in the shipped configuration of a study.
 fn shipped_expectations(study: &str) -> Value {
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let path = configs.join(format!("ablation_{study}_config.json"));
@@ -123,7 +123,7 @@ fn shape(size: Size) -> ModelShape {
     }
 }
 
-/// Writes a run's folder with its data beside it. The seed moves the answers only.
+/// Writes a run's folder with its data beside it. The seed affects only the answers.
 pub(crate) fn write_run(folder: &Path, study: &str, size: Size, seed: u64) -> Vec<SampleRecord> {
     let config = config(study, size);
     let grid = Grid::new(&config, &shape(size), &MethodRegistry::standard()).unwrap();
@@ -225,7 +225,7 @@ pub(crate) fn answer(record: &mut SampleRecord, cell: usize, text: &str, score: 
     record.cells[cell].run = Some(record.runs.len() - 1);
 }
 
-/// Makes a sample one that failed as a whole.
+/// Marks a sample as failed under all cells.
 pub(crate) fn fail(record: &mut SampleRecord, error: &str) {
     record.error = Some(error.to_owned());
     record.layout = None;
@@ -245,7 +245,7 @@ pub(crate) fn write_records(folder: &Path, records: &[SampleRecord]) {
     std::fs::write(folder.join("records.jsonl"), lines).unwrap();
 }
 
-/// Draws squares on a background; their boxes are aligned to whole pixels.
+/// Draws squares on a background; returns their boxes, which have integer coordinates.
 fn draw(path: &Path, side: usize, random: &mut Random) -> Vec<[f64; 4]> {
     let pixels = 14 * side;
     let mut image = image::RgbImage::from_fn(pixels as u32, pixels as u32, |x, y| {
@@ -285,7 +285,7 @@ fn record(
     let is_easy = random.next() < 0.4;
     let luck = answers.next();
     let box_index = random.below(boxes.len());
-    // Existence questions about what isn't there have no evidence.
+    // Existence questions about absent objects have no evidence.
     let boxes = if family == 1 && random.next() < 0.5 {
         vec![]
     } else {
@@ -391,8 +391,8 @@ fn covered(boxes: &[[f64; 4]], side: usize) -> Vec<usize> {
     (0..side * side).filter(|&token| touches(token)).collect()
 }
 
-/// Tokens that a method keeps: the evidence with a chance that depends on the method,
-/// then whatever an order says that depends on sample and method. Ascending.
+/// Tokens that a method keeps, ascending: the evidence with a probability that depends on the
+/// method, then tokens in an order that depends on sample and method.
 fn keep(
     method: &Method,
     kept: usize,
@@ -407,7 +407,7 @@ fn keep(
             query_strategy,
             num_selected_heads,
         } => {
-            // Two of the nine are one strategy, and one is good.
+            // Two of the nine are equivalent, and one is good.
             let number = match (head_strategy.name(), query_strategy.name()) {
                 ("attention_range", _) => 3,
                 (head, query) => {
@@ -449,7 +449,7 @@ fn keep(
         .take(kept)
         .collect();
     while chosen.len() < kept {
-        // Attention leans towards the lower rows.
+        // Attention favours the lower rows.
         let row = (random.next().sqrt() * side as f64) as usize;
         let token = row.min(side - 1) * side + random.below(side);
         if !chosen.contains(&token) {
@@ -472,7 +472,7 @@ fn cell_record(method: &Method, run: usize, index: usize) -> Value {
             _ => json!({"run": run}),
         };
     };
-    // Sparsity is decided by index order now and then.
+    // Sparsity is sometimes decided by index order.
     let is_tie = head_strategy.name() == "sparsity" && index.is_multiple_of(7);
     let first = head_strategy.name().len() % 3;
     let mut heads: Vec<usize> = (0..*num_selected_heads)

@@ -1,4 +1,4 @@
-//! What the verdict says first, and the reasons that it gives.
+//! The first sentence of the verdict, and its reasons.
 
 use std::path::Path;
 
@@ -26,8 +26,8 @@ fn analyse(folder: &Path) -> Analysis {
     fp_report::analyse(&Run::read(folder).unwrap(), None).unwrap()
 }
 
-/// Answers by a number per sample: a cell of accuracy a is right where the number is
-/// below a, so of two cells the better one is right wherever the other is.
+/// Answers by one number per sample: a cell with accuracy a is right where the number is below a,
+/// so the better of two cells is right wherever the other is.
 fn answer_by(folder: &Path, accuracy: impl Fn(&Cell) -> f64) {
     let count = Run::read(folder).unwrap().records.len();
     edit(folder, |grid: &Grid, record| {
@@ -57,8 +57,8 @@ fn accuracies(cell: &Cell, of: &dyn Fn(&str, usize) -> f64, fastv: f64) -> f64 {
 #[test]
 fn the_weakest_h_of_the_baseline_crowns_nobody() {
     let folder = made_up("a", size(80, 3));
-    // At h = 2 the baseline is weak, and gini_coefficient beats it there; but both lie
-    // below FastV and below the baseline at h = 6.
+    // At h = 2 the baseline is weak, and gini_coefficient beats it there; but both are below FastV
+    // and below the baseline at h = 6.
     let of = |name: &str, h: usize| match (name, h) {
         ("sum", 6) => 0.80,
         ("sum", 4) => 0.78,
@@ -156,7 +156,7 @@ fn study_b_asks_about_fastv_and_the_last_token() {
                 .ends_with("None beats last_token (at its best h) by more than that either."),
         "{headline}"
     );
-    // A single point is too little to be told from none.
+    // A difference of one point is too small to be distinguished from none.
     answer_by(folder.path(), |cell| match &cell.method {
         Method::Named { name, .. } if name == "all_heads" => 0.81,
         _ => 0.80,
@@ -171,7 +171,7 @@ fn study_b_asks_about_fastv_and_the_last_token() {
 
 #[test]
 fn too_few_images_are_the_reason_and_no_other() {
-    // One image: it lies in one half, and there were nine strategies to compare.
+    // One image: it is in one half, and there were nine strategies to compare.
     let folder = made_up("a", size(1, 6));
     let verdict = analyse(folder.path()).verdict;
     assert_eq!(
@@ -179,7 +179,7 @@ fn too_few_images_are_the_reason_and_no_other() {
         "Undecided whether any head strategy beats FastV (all_heads): with 6 questions on 1 \
          image answered, no answer falls into the selection half of the images."
     );
-    // One image in either half: chosen, but not to be tested.
+    // One image in either half: a candidate is selected, but can't be tested.
     let folder = made_up("a", size(2, 6));
     let verdict = analyse(folder.path()).verdict;
     let headline = &verdict.headline;
@@ -192,7 +192,7 @@ fn too_few_images_are_the_reason_and_no_other() {
     for wrong in ["baseline itself", "no two strategies", "beats FastV by"] {
         assert!(!all.contains(wrong), "{wrong}: {all}");
     }
-    // Twelve images: tests are possible, but can't show anything.
+    // Twelve images: tests are possible, but can't show a difference.
     let folder = made_up("a", size(12, 1));
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
@@ -201,8 +201,8 @@ fn too_few_images_are_the_reason_and_no_other() {
     );
 }
 
-/// Every head strategy answers as every other one does, FastV too, and `variance` keeps the
-/// tokens of `sum`.
+/// All head strategies and FastV give the same answers, and `variance` keeps the same tokens as
+/// `sum`.
 fn alike(folder: &Path) {
     answer_by(folder, |_| 0.7);
     edit(folder, |grid: &Grid, record| {
@@ -218,7 +218,7 @@ fn alike(folder: &Path) {
 
 #[test]
 fn twelve_questions_decide_nothing_though_all_agree() {
-    // 15 images fall into the selection half, 12 into the other.
+    // 15 images are in the selection half, 12 in the confirmation half.
     let folder = made_up("a", size(27, 1));
     alike(folder.path());
     let analysis = analyse(folder.path());
@@ -278,7 +278,7 @@ fn twelve_questions_decide_nothing_though_all_agree() {
         "{}",
         of("variance").because
     );
-    // What the interval excludes is decided by the same rule, however few questions there are.
+    // What the interval excludes is decided by the same rule, however few the questions.
     set_margin(folder.path(), 40.0);
     let analysis = analyse(folder.path());
     assert_eq!(
@@ -292,14 +292,14 @@ fn twelve_questions_decide_nothing_though_all_agree() {
     assert_eq!(variance.next().unwrap().answer, Answer::Refuted);
 }
 
-/// Changes the margin of equivalence of a made-up run, in points.
+/// Sets the equivalence margin of a made-up run, in points.
 fn set_margin(folder: &Path, points: f64) {
     reconfigure(folder, |config| {
         config["statistics"]["equivalence_margin"] = points.into();
     });
 }
 
-/// Changes what a made-up run says of its configuration.
+/// Changes the configuration of a made-up run.
 fn reconfigure(folder: &Path, change: impl FnOnce(&mut Value)) {
     let path = folder.join("run.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -346,7 +346,7 @@ fn only_what_a_study_registers_is_answered() {
 
 #[test]
 fn a_lead_on_twelve_questions_is_no_verdict() {
-    // Better on the questions of the selection half and on the others, but of those only on a few.
+    // Better on the selection half, but only on a few questions of the confirmation half.
     let folder = made_up("a", size(27, 1));
     let of = |name: &str, _: usize| if name == "entropy" { 0.80 } else { 0.60 };
     answer_by(folder.path(), |cell| accuracies(cell, &of, 0.65));
@@ -367,7 +367,7 @@ fn a_lead_on_twelve_questions_is_no_verdict() {
 #[test]
 fn what_is_decided_on_average_is_said_where_single_budgets_are_not() {
     let folder = made_up("a", size(80, 3));
-    // Far below FastV at two budgets, on a par with it at the tightest one.
+    // Far below FastV at two budgets, equal to it at the tightest one.
     let of = |name: &str, _: usize| if name == "entropy" { 0.62 } else { 0.60 };
     answer_by(folder.path(), |cell| {
         match (cell.method.name(), cell.budget) {
@@ -404,7 +404,7 @@ fn failed_samples_are_no_answered_ones() {
     assert!(read("summary.md").contains("54 of 60 questions on 18 images (6 failed)"));
     assert!(read("table.tex").contains("on 54 of 60 questions on 18 images"));
     assert!(read("report.html").contains("54 of 60"));
-    // Before everything else, in every file.
+    // Failures come before everything else, in every file.
     let failures = &written.analysis.failures;
     assert_eq!((failures.num_failed, failures.num_recorded), (6, 60));
     let said = "6 of 60 questions failed and are excluded from all results: 6 for reasons recorded \

@@ -1,4 +1,4 @@
-//! A study gives the same whatever computes it: kept sets, tokens, metrics, the result.
+//! A study's kept sets, tokens, metrics and results don't depend on how it is computed.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn run_in(folder: &Path, config: &StudyConfig, (threads, batch_size, engine): Wa
     assert_eq!((summary.num_samples, summary.num_failed), (12, 0));
 }
 
-/// What differs between two runs; each exception has to be a near-tie.
+/// Differences between two runs; each exception must be a near-tie.
 fn floor(first: &Path, second: &Path) -> NoiseFloor {
     let [first, second] = [first, second].map(|folder| Run::read(folder).unwrap());
     let analysis = fp_report::analyse(&first, Some(&second)).unwrap();
@@ -51,7 +51,7 @@ fn threads_batches_and_engines_change_nothing() {
             run_in(&other, &config, way);
             let floor = floor(&base, &other);
             assert_eq!(floor.unexplained, 0, "study {name}, {way:?}: {floor:?}");
-            // On these kernels there is no exception at all: not a byte differs.
+            // On these kernels there is no exception: not a byte differs.
             let (a, b) = (records(&base), records(&other));
             assert!(
                 a == b,
@@ -59,7 +59,7 @@ fn threads_batches_and_engines_change_nothing() {
                 first_difference(&a, &b)
             );
         }
-        // Batches that memory cuts down to single runs.
+        // Batches reduced to single runs by a memory limit.
         let little = world.path(&format!("{name}_little"));
         let options = RunOptions {
             threads: 2,
@@ -101,7 +101,7 @@ fn two_runs_give_the_same_result_byte_by_byte() {
 fn loaders_change_nothing() {
     let world = World::new();
     let config = world.study_a();
-    // One image that can't be decoded fails in its place, and takes no other with it.
+    // An image that can't be decoded fails at its own position and affects no other.
     std::fs::write(world.data().join("images/2.png"), b"no image").unwrap();
     let folder = |loaders: Option<usize>, threads: usize, batch_size: usize| {
         let folder = world.path(&format!("{loaders:?}-{threads}-{batch_size}"));
@@ -170,7 +170,7 @@ fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
     let [one, two] = [1, 2].map(measured);
     assert_eq!(one.plan.schedules, two.plan.schedules);
     assert_eq!(one.plan.methods, two.plan.methods);
-    // Six kept of 16, two, and nothing after K; five strategies and all heads.
+    // Six kept of 16, two, and none after K; five strategies and all heads.
     let labels: Vec<&str> = one.schedules.iter().map(|s| s.label.as_str()).collect();
     assert_eq!(labels, ["dense", "R6", "R2", "drop_all"]);
     assert_eq!(one.scoring.len(), 6);
@@ -185,7 +185,7 @@ fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
             a.kept_tokens.as_ref().map(Vec::len),
             schedule.is_pruned.then_some(schedule.kept)
         );
-        // What is counted is what is held.
+        // The counted bytes are the allocated ones.
         assert_eq!(a.kv_bytes, schedule.predicted.kv_bytes, "{}", a.label);
         let batches: Vec<usize> = a.batches.iter().map(|rate| rate.batch).collect();
         assert_eq!(batches, [1, 2]);
@@ -195,12 +195,12 @@ fn a_plan_of_efficiency_and_what_it_runs_do_not_vary() {
         );
     }
     assert!(one.is_repeatable && one.schedules[0].prefill_speed_up.median == 1.0);
-    // The run's own tokens: what the dense model kept on answering with begins alike.
+    // The run's own tokens: the longer answer of the dense model begins with them.
     let first = &read_records(&folder).unwrap()[0];
     let vanilla = &first.runs[first.cells[0].run.unwrap()];
     let answered = vanilla.token_ids.len();
     assert_eq!(one.schedules[0].token_ids[..answered], vanilla.token_ids);
-    // It stays in the folder, is found again, and is in the report; the records stay.
+    // It stays in the folder, is found again, and is in the report; the records are unchanged.
     let path = folder.join(efficiency::EFFICIENCY_FILE);
     efficiency::write(&path, &one).unwrap();
     let read_back = efficiency::read(&path).unwrap().unwrap();
@@ -256,7 +256,7 @@ fn whole_methods_are_measured_beside_what_they_save() {
     );
     let staged = measured.method("all_heads+last_token/2:8_4:4").unwrap();
     assert_eq!(staged.kept, 4);
-    // The run's own answer to its first question begins alike.
+    // The run's own answer to its first question begins in the same way.
     let first = &read_records(&folder).unwrap()[0];
     let spec = fp_eval::study::read_spec(&folder).unwrap();
     for method in &measured.methods {

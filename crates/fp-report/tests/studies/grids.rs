@@ -1,4 +1,4 @@
-//! Reports on images whose tokens lie on grids of their own.
+//! Reports on images whose tokens are on grids of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn config(world: &World, family: &str) -> StudyConfig {
     .unwrap()
 }
 
-/// Means over samples of a cell are those of its samples, each on its own grid.
+/// A cell's means are over its samples, each measured on its own grid.
 #[test]
 fn quality_and_pictures_follow_each_grid() {
     for family in ["qwen2_5_vl", "llava_onevision"] {
@@ -55,7 +55,7 @@ fn quality_and_pictures_follow_each_grid() {
             "{overlap:?}"
         );
         assert_eq!(sum.overlap.unwrap().n, has_boxes);
-        // Distances are of one grid.
+        // Distances are only defined on one grid.
         let is_one = family == "qwen2_5_vl";
         assert_eq!(sum.spread.is_some(), is_one);
         assert_eq!(sum.row_profile.len(), if is_one { 24 } else { 0 });
@@ -71,7 +71,7 @@ fn quality_and_pictures_follow_each_grid() {
         assert!(page.contains("id=\"retention\""), "{family}");
         let pictures = page.matches("<image id=\"picture-").count();
         assert_eq!(pictures, 5, "{family}");
-        // The explorer has a grid per sample, or two.
+        // The explorer has one or two grids per sample.
         let start = page.find("id=\"explorer-samples\">").unwrap();
         let samples = page[start..].split_once('>').unwrap().1;
         let samples = samples.split("</script>").next().unwrap();

@@ -1,4 +1,4 @@
-//! Studies that are run, and what is reported of them.
+//! Studies that are run, and reports on them.
 
 mod determinism;
 mod grids;

@@ -1,5 +1,5 @@
-//! A run's result by another way: the lines as they lie in the folder, plain loops,
-//! nothing of the library that made them.
+//! A run's results, computed independently: from the folder's lines with plain loops, without the
+//! library that made them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::study_support::{World, records, run};
 
-/// A run's lines, their checksums checked, and what it is of.
+/// A run's lines, with verified checksums, and its specification.
 struct Lines {
     samples: Vec<Value>,
     cells: Vec<String>,
@@ -35,7 +35,7 @@ impl Lines {
         Some(&sample["runs"][run as usize])
     }
 
-    /// The score of each sample, by the text alone.
+    /// The score of each sample, from the text alone.
     fn scores(&self, cell: usize) -> Vec<Option<f64>> {
         let score = |sample| Some(score(sample, self.run_of(sample, cell)?));
         self.samples.iter().map(score).collect()
@@ -63,7 +63,7 @@ fn sample(line: &str) -> Value {
     value["sample"].clone()
 }
 
-/// 1 if an answer has the text, case and dots at the end left aside.
+/// 1 if an answer has the text, ignoring case and trailing full stops.
 fn score(sample: &Value, run: &Value) -> f64 {
     let form = |text: &Value| {
         let text = text.as_str().unwrap().trim().to_lowercase();
@@ -76,7 +76,7 @@ fn score(sample: &Value, run: &Value) -> f64 {
     f64::from(u8::from(is_right))
 }
 
-/// FNV-1a over the tokens as four bytes each, the lowest first.
+/// FNV-1a over the tokens as four bytes each, little-endian.
 fn hash(tokens: &Value) -> String {
     let mut hash: u64 = 14_695_981_039_346_656_037;
     for token in tokens.as_array().unwrap() {
@@ -97,7 +97,7 @@ fn mean(values: impl IntoIterator<Item = f64>) -> (usize, f64) {
     )
 }
 
-/// Twice the smaller tail of b heads among b + c fair coins, at most 1.
+/// Twice the smaller tail probability of b heads among b + c fair coins, at most 1.
 fn mcnemar_p(b: u64, c: u64) -> f64 {
     let coins = b + c;
     let mut ways = vec![1.0_f64];
@@ -129,8 +129,8 @@ struct Case {
     csv: String,
 }
 
-/// A run on data whose answers are some of those that the model gives, so that cells
-/// are right now and then.
+/// A run on data whose answers are some of those that the model gives, so that cells are sometimes
+/// right.
 fn case(study: impl Fn(&World) -> StudyConfig, engine: Engine) -> Case {
     let world = World::new();
     let config = study(&world);
@@ -184,7 +184,7 @@ fn check(case: &Case) {
     check_costs(case);
 }
 
-/// What a record says of itself follows from its kept sets and texts.
+/// The derived values in a record follow from its kept sets and texts.
 fn check_records(lines: &Lines) {
     assert_eq!(lines.samples.len(), 12);
     for sample in &lines.samples {
@@ -253,7 +253,7 @@ fn check_cells(case: &Case) {
             close(&stratum["mean"], accuracy);
         }
     }
-    // Otherwise agreement says little.
+    // Otherwise agreement is uninformative.
     assert!(distinct.len() > 3, "{distinct:?}");
 }
 
@@ -274,7 +274,7 @@ fn check_comparisons(case: &Case) {
     let Case { lines, results, .. } = case;
     let (mut tested, mut discordant) = (0, 0);
     for set in list(&results["analysis"], "references") {
-        // Means over seeds are no right or wrong.
+        // Means over seeds are neither right nor wrong.
         if set["reference"] == "random" {
             continue;
         }
@@ -327,7 +327,7 @@ fn check_flips(case: &Case) {
     }
 }
 
-/// Six layers, two of them whole, of width 32 with an MLP of 48 and three matrices.
+/// Six layers, two of them on all tokens, with width 32 and an MLP of width 48 with three matrices.
 fn check_costs(case: &Case) {
     let Case { lines, results, .. } = case;
     let layer = |n: f64| 4.0 * n * 32.0 * 32.0 + 2.0 * n * n * 32.0 + 3.0 * n * 32.0 * 48.0;
@@ -348,7 +348,7 @@ fn check_costs(case: &Case) {
         let index = lines.position(id);
         let answered = lines.scores(index).iter().flatten().count();
         assert_eq!(cost["n"], answered);
-        // Keys and values of 32 numbers of four bytes.
+        // Keys and values of 32 numbers with four bytes each.
         let bytes = lines.samples.iter().filter_map(|sample| {
             lines.run_of(sample, index)?;
             let layout = &sample["layout"];

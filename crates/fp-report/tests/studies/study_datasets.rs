@@ -12,7 +12,7 @@ use fp_report::{Run, analyse, write};
 
 use crate::study_support::{World, records};
 
-/// Makes every other answer of the unpruned model the right one.
+/// Makes every other answer of the unpruned model the reference answer.
 fn answer_as_unpruned(world: &World) {
     let folder = world.path("unpruned");
     let config = world.study_a();
@@ -80,7 +80,7 @@ fn the_same_questions_in_another_layout_get_the_same_answers() {
     }
 }
 
-/// Images drawn as those of the shipped benchmark, as a table with Base64 in it.
+/// Images drawn like those of the shipped benchmark, in a table with Base64.
 fn write_table(world: &World) -> PathBuf {
     let scenes = world.path("scenes");
     let options = GenerateOptions {
@@ -97,8 +97,8 @@ fn write_table(world: &World) -> PathBuf {
     table
 }
 
-/// A study on data whose images lie inside other files: loaders change nothing, and the
-/// page shows every image as long as it is there.
+/// A study on data whose images are inside other files: the number of loaders changes nothing, and
+/// the page shows every image while it exists.
 fn check_images_inside(world: &World, data: &Path, num_samples: usize, num_images: usize) {
     let mut config = world.study_a();
     config.datasets = vec![data.display().to_string()];
@@ -159,8 +159,8 @@ fn data_without_answers_is_refused() {
     assert!(error.to_string().contains("rescore --upload"), "{error}");
 }
 
-/// What is wrong with one dataset hides neither what is wrong with the next nor with the
-/// rest of the configuration, and nothing is written.
+/// An error in one dataset hides no error in the next or in the rest of the configuration, and
+/// nothing is written.
 #[test]
 fn every_bad_dataset_is_named_before_anything_is_written() {
     let world = World::new();
@@ -206,13 +206,13 @@ fn every_bad_dataset_is_named_before_anything_is_written() {
     assert!(!folder.exists());
 }
 
-/// A browser turns a JPEG by its EXIF data; the model doesn't, and the page shows what it
-/// saw.
+/// A browser rotates a JPEG by its EXIF data; the model doesn't, and the page shows the model's
+/// input.
 #[test]
 fn turned_images_are_shown_as_the_model_saw_them() {
     use base64::Engine as _;
     let world = World::new();
-    // Red on the left, blue on the right, and EXIF data that would lay it on its side.
+    // Red on the left, blue on the right, and EXIF data that would rotate it by 90°.
     let picture = image::RgbImage::from_fn(64, 64, |x, _| {
         image::Rgb(if x < 32 { [220, 20, 20] } else { [20, 20, 220] })
     });

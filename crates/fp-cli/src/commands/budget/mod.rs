@@ -1,4 +1,4 @@
-//! `finepruner budget`: how many tokens stay, and what that costs.
+//! `finepruner budget`: the number of tokens kept, and the cost.
 
 mod schedule;
 
@@ -16,29 +16,29 @@ use serde::Serialize;
 use super::{print_json, print_text};
 use crate::table::table;
 
-/// Sizes beyond this are slips of the keyboard, and their products overflow.
+/// Larger sizes are typing errors, and their products overflow.
 const MAX_SIZE: u64 = 100_000_000;
 
 const GIGA: f64 = 1e9;
 const TERA: f64 = 1e12;
 const MIB: f64 = (1024 * 1024) as f64;
 
-/// The width of a head where neither it nor the number of heads was given.
+/// Head dimension where neither it nor the number of heads is given.
 const USUAL_HEAD_DIM: usize = 128;
 
-/// N where no model says another: a square of LLaVA-1.5.
+/// N where no model sets it: one square of LLaVA-1.5.
 const USUAL_IMAGE_TOKENS: usize = 576;
 
-/// What `--model` names.
+/// A model named by `--model`.
 #[derive(Debug, Clone)]
 struct KnownModel {
     shape: DecoderShape,
-    /// None where it depends on the image.
+    /// `None` where it depends on the image.
     num_image_tokens: Option<usize>,
 }
 
 impl KnownModel {
-    /// A published shape, dummy weights or a checkpoint's folder.
+    /// Resolves a published shape, dummy weights or a checkpoint's folder.
     fn parse(name: &str) -> Result<KnownModel, String> {
         let published = match DecoderShape::preset(name) {
             Ok(shape) => {
@@ -181,7 +181,7 @@ impl CacheType {
 
 fn size(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
     use clap::builder::TypedValueParser;
-    // MAX_SIZE fits any usize there is.
+    // `MAX_SIZE` fits into `usize` on every platform.
     RangedU64ValueParser::<u64>::new()
         .range(least..=MAX_SIZE)
         .map(|size| size as usize)
@@ -212,7 +212,7 @@ struct CostReport {
     cost: PrunedCost,
     visual_flops: f64,
     visual_ratio: f64,
-    /// These two with scoring.
+    /// FLOPs of the sequence and their ratio, with scoring.
     sequence_flops: f64,
     sequence_ratio: f64,
 }
@@ -242,7 +242,7 @@ pub(crate) fn run(args: &BudgetArgs) -> Result<()> {
     }
 }
 
-/// What a budget or a schedule means, as JSON.
+/// The meaning of a budget or a schedule, as JSON.
 pub(crate) fn value(args: &BudgetArgs) -> Result<serde_json::Value> {
     Ok(match &args.schedule {
         Some(stages) => serde_json::to_value(schedule::Report::new(args, stages)?)?,
@@ -250,7 +250,7 @@ pub(crate) fn value(args: &BudgetArgs) -> Result<serde_json::Value> {
     })
 }
 
-/// The published shape, or one of sizes given.
+/// The published shape, or one with the given sizes.
 fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
     let Some(num_layers) = args.num_layers else {
         let known = args.model.as_ref().map(|model| model.shape);
@@ -282,7 +282,7 @@ fn shape(args: &BudgetArgs) -> Result<DecoderShape> {
     })
 }
 
-/// hidden size / `parts`, where that leaves nothing over.
+/// hidden size / `parts`, an error if it isn't whole.
 fn part(hidden_size: usize, parts: usize, flag: &str) -> Result<usize> {
     ensure!(
         hidden_size.is_multiple_of(parts),
@@ -306,7 +306,7 @@ fn layout(args: &BudgetArgs) -> Result<TokenLayout> {
     })
 }
 
-/// What was asked for, or the published budgets scaled to N.
+/// The requested budgets, or the published ones scaled to N.
 fn budgets(args: &BudgetArgs, layout: &TokenLayout) -> Vec<TokenBudget> {
     let averages = args
         .average_visual_tokens
@@ -478,7 +478,7 @@ fn name(budget: &TokenBudget) -> String {
     }
 }
 
-/// At most four decimals, none of them trailing zeros.
+/// At most four decimals, without trailing zeros.
 fn short(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -492,8 +492,8 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-/// With halves away from zero, as published tables round; these figures are often
-/// exact halves, which formatting alone rounds to even.
+/// Rounds halves away from zero, as published tables do; these values are often exact halves, which
+/// formatting alone rounds to even.
 fn rounded(value: f64, decimals: usize) -> String {
     let scale = 10_f64.powi(decimals as i32);
     format!("{:.decimals$}", (value * scale).round() / scale)

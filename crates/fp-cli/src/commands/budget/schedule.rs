@@ -1,4 +1,4 @@
-//! `finepruner budget --schedule`: what tokens dropped at several layers cost.
+//! `finepruner budget --schedule`: the cost of dropping tokens at several layers.
 
 use anyhow::Result;
 use fp_scoring::{
@@ -10,7 +10,7 @@ use super::{BudgetArgs, CacheType, CostReport, MIB, layout, percent, rounded, sh
 use crate::commands::{print_json, print_text};
 use crate::table::table;
 
-/// What a schedule comes to.
+/// Meaning and cost of a schedule.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     shape: DecoderShape,
@@ -25,7 +25,7 @@ pub(super) struct Report<'a> {
     two_matrices: CostReport,
 }
 
-/// The three ways in which the field states one number for a schedule.
+/// The three ways in which the literature states a single number for a schedule.
 #[derive(Serialize)]
 struct Averages {
     /// Mean over layers of the tokens that enter: B.
@@ -94,7 +94,7 @@ fn text(report: &Report<'_>) -> String {
     )
 }
 
-/// Runs of layers that as many tokens enter.
+/// Ranges of layers that the same number of tokens enters.
 fn layers(schedule: &TokenSchedule) -> String {
     let mut first = 1;
     let runs = schedule.entering().chunk_by(|a, b| a == b);

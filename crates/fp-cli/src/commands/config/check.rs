@@ -37,11 +37,11 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-/// What was found in one file.
+/// The problems of one file.
 #[derive(Serialize)]
 struct CheckedFile<'a> {
     file: &'a Path,
-    /// Whether a study can be run with it here.
+    /// Whether a study with it can run here.
     is_ok: bool,
     #[serde(flatten)]
     found: Diagnostics,
@@ -129,7 +129,7 @@ fn text(checked: &[CheckedFile<'_>]) -> String {
     out
 }
 
-/// A line in the terminal's width, what follows indented.
+/// A line wrapped to the terminal's width, with a hanging indent.
 fn hanging(line: &str) -> String {
     let lines = wrap(line, WIDTH - 4);
     lines.join("\n    ") + "\n"

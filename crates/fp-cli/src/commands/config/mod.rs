@@ -1,4 +1,4 @@
-//! `finepruner config`: what a study's configuration asks for.
+//! `finepruner config`: checks and explains a study's configuration.
 
 mod check;
 
@@ -87,7 +87,7 @@ fn explain(args: &ExplainArgs) -> Result<()> {
             config: &'a StudyConfig,
             shape: &'a ModelShape,
             grid: &'a Grid,
-            /// Settings that change nothing.
+            /// Settings without any effect.
             notes: Vec<String>,
         }
         return print_json(&Explained {
@@ -194,7 +194,7 @@ fn text(
     out
 }
 
-/// What a study compares, in words.
+/// The kind of object that a study compares, in words.
 fn varied(config: &StudyConfig) -> &'static str {
     match config.study {
         StudyKind::A => "which heads",
@@ -241,7 +241,7 @@ fn head_counts(grid: &Grid) -> Vec<usize> {
     counts
 }
 
-/// The controls, or the other methods of the registry, each once, whatever the budget.
+/// The controls, or the other methods of the registry; each is listed once for all budgets.
 fn methods(registry: &MethodRegistry, grid: &Grid, are_controls: bool) -> String {
     let mut labels: Vec<String> = Vec::new();
     for cell in &grid.cells {
@@ -257,7 +257,7 @@ fn methods(registry: &MethodRegistry, grid: &Grid, are_controls: bool) -> String
     }
 }
 
-/// Whether a cell's method is a control; none for strategies and their static variants.
+/// Whether a cell's method is a control; `None` for strategies and their static variants.
 fn is_control(registry: &MethodRegistry, cell: &Cell) -> Option<bool> {
     let method = registry.get(cell.method.name()?).ok()?;
     Some(method.role() != MethodRole::Studied)

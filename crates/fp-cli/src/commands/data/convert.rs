@@ -1,4 +1,4 @@
-//! `finepruner data convert` and `finepruner data export`: one layout to another.
+//! `finepruner data convert` and `finepruner data export`: conversion between layouts.
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ pub(crate) struct ExportArgs {
     json: bool,
 }
 
-/// Names of benchmarks, which help, completions and errors list.
+/// Names of benchmarks for help, completions and errors.
 fn layouts() -> impl TypedValueParser<Value = Benchmark> {
     PossibleValuesParser::new(Benchmark::ALL.map(Benchmark::name))
         .try_map(|name| name.parse::<Benchmark>())

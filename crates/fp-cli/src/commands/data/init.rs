@@ -1,4 +1,4 @@
-//! `finepruner data init`: a dataset folder to fill in.
+//! `finepruner data init`: a template folder for a dataset.
 
 use std::path::PathBuf;
 

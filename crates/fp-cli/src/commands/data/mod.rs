@@ -1,4 +1,4 @@
-//! `finepruner data`: making and reading datasets.
+//! `finepruner data`: generates, checks and converts datasets.
 
 mod check;
 mod convert;

@@ -1,4 +1,4 @@
-//! The command starts itself once for every schedule, to see what memory that one takes.
+//! Peak memory of schedules: the command starts itself once for each.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -6,21 +6,21 @@ use std::process::Command;
 
 use fp_eval::efficiency::{EfficiencySettings, PeakMemory};
 
-/// Runs schedules in processes of their own.
+/// Runs schedules in separate processes.
 pub(crate) struct ChildMeter {
-    /// What to start this program with; the schedule's index follows.
+    /// Arguments for this program; the schedule's index is appended.
     arguments: Vec<OsString>,
 }
 
 impl ChildMeter {
-    /// With the arguments of this very command.
+    /// Uses the arguments of the current command.
     pub(super) fn of_this_command() -> ChildMeter {
         ChildMeter {
             arguments: std::env::args_os().skip(1).collect(),
         }
     }
 
-    /// For the run of a study.
+    /// For a study's run.
     pub(crate) fn of_run(
         folder: &Path,
         settings: &EfficiencySettings,
@@ -39,7 +39,7 @@ impl ChildMeter {
         ChildMeter { arguments }
     }
 
-    /// Memory of a process that runs this schedule once.
+    /// Peak memory of a process that runs this schedule once.
     pub(crate) fn measure(&mut self, schedule: usize) -> Result<PeakMemory, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let output = Command::new(program)

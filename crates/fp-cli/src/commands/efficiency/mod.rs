@@ -1,4 +1,4 @@
-//! `finepruner efficiency`: what pruning saves, measured.
+//! `finepruner efficiency`: measured savings of pruning.
 
 mod memory;
 mod record;
@@ -169,7 +169,7 @@ pub(crate) fn run(args: &EfficiencyArgs) -> Result<()> {
     show::print(&measured, &written)
 }
 
-/// Measures, and says on standard error what is being done.
+/// Measures, and reports progress on standard error.
 pub(super) fn measure_with(
     prepared: Prepared,
     meter: Option<&mut ChildMeter>,
@@ -225,7 +225,7 @@ fn prepare(args: &EfficiencyArgs) -> Result<Prepared> {
     })?)
 }
 
-/// The settings that flags replace.
+/// The settings, with those of flags replaced.
 fn settings(args: &EfficiencyArgs, default: EfficiencySettings) -> EfficiencySettings {
     EfficiencySettings {
         new_tokens: args.new_tokens.unwrap_or(default.new_tokens),

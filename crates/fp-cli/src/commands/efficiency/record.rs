@@ -1,17 +1,17 @@
-//! Files of a measurement.
+//! Output files of a measurement.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use fp_eval::efficiency::{EFFICIENCY_FILE, EFFICIENCY_TEXT_FILE, Efficiency, markdown};
 
-/// Where a measurement is to be written; nowhere without a folder.
+/// Destination of a measurement; without a folder nothing is written.
 pub(super) struct Record {
     paths: Option<[PathBuf; 2]>,
 }
 
 impl Record {
-    /// Makes the folder, so that one that can't be written to shows before any work.
+    /// Creates the folder, so that an unwritable one is reported before any work.
     pub(super) fn new(folder: Option<&Path>, name: Option<&str>) -> Result<Record> {
         let Some(folder) = folder else {
             return Ok(Record { paths: None });
@@ -46,7 +46,7 @@ impl Record {
     }
 }
 
-/// What was typed, from the command's name on.
+/// The command as typed, from its name on.
 fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=".contains(c);

@@ -1,4 +1,4 @@
-//! A measurement on a terminal.
+//! Output of a measurement on a terminal.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use fp_eval::efficiency::{Efficiency, Progress, describe, tables};
 use crate::commands::print_text;
 use crate::table::{table, wrap};
 
-/// Columns of a terminal.
+/// Columns of the terminal.
 const WIDTH: usize = 80;
 
-/// Prints the tables, what was measured, and the files that were written.
+/// Prints the tables, a description of the measurement, and the files that were written.
 pub(super) fn print(measured: &Efficiency, written: &[PathBuf]) -> Result<()> {
     let mut text = String::new();
     for line in describe(measured) {
@@ -32,7 +32,7 @@ pub(super) fn print(measured: &Efficiency, written: &[PathBuf]) -> Result<()> {
     print_text(&text)
 }
 
-/// Says on standard error what is being done.
+/// Reports progress on standard error.
 pub(crate) fn say_progress(is_quiet: bool) -> impl FnMut(Progress) {
     move |progress| {
         let text = match progress {

@@ -1,4 +1,4 @@
-//! `--clip`: the CLIP model of methods that compare image and question.
+//! `--clip`: the CLIP model for methods that compare image and question.
 
 use anyhow::{Context, Result};
 use fp_model::{ClipError, ModelConfig, OpenedClip};
@@ -7,11 +7,11 @@ use fp_scoring::Plan;
 use super::GenerateArgs;
 use super::inputs::Source;
 
-/// The folder that `--clip` names, opened, where `plan` looks at CLIP's embeddings.
+/// Opens the folder that `--clip` names, if `plan` needs CLIP's embeddings.
 ///
 /// # Errors
-/// The plan needs one and there is none, or no question to compare the image with; a folder
-/// that can't be used beside the model of `config`.
+/// The plan needs CLIP and no folder is given, or there is no question to compare the image with; a
+/// folder that doesn't fit the model of `config`.
 pub(super) fn opened(
     args: &GenerateArgs,
     plan: &Plan,
@@ -31,7 +31,7 @@ pub(super) fn opened(
     Ok(Some(opened))
 }
 
-/// The question, where it is known apart from the prompt.
+/// The question, if it is known separately from the prompt.
 pub(super) fn question<'a>(args: &GenerateArgs, source: &'a Source) -> Option<&'a str> {
     let text = source.question.as_deref();
     text.filter(|_| args.raw_prompt.is_none())

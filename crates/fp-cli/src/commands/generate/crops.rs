@@ -1,4 +1,4 @@
-//! `--crop-budget`: what a number of tokens is meant for on an image of several crops.
+//! `--crop-budget`: whether a number of tokens applies to each crop or to all of them.
 
 use anyhow::{Result, ensure};
 use fp_model::ModelConfig;
@@ -7,7 +7,7 @@ use fp_scoring::{CropBudget, ImageCrops, PublishedMethod};
 use super::GenerateArgs;
 use super::inputs::Inputs;
 
-/// Refuses a budget per crop where there are no whole crops, or nothing that is before the
+/// Refuses a budget per crop where there are no whole crops, or where no stage is before the
 /// decoder.
 pub(super) fn check(args: &GenerateArgs, config: &ModelConfig, inputs: &Inputs) -> Result<()> {
     let Some(budget) = args.crop_budget else {
@@ -33,7 +33,7 @@ pub(super) fn check(args: &GenerateArgs, config: &ModelConfig, inputs: &Inputs) 
     Ok(())
 }
 
-/// In words, of a method that chose so on `num_crops` crops.
+/// A sentence about a method that selected on `num_crops` crops under this budget.
 pub(super) fn sentence(
     budget: CropBudget,
     method: &dyn PublishedMethod,

@@ -1,4 +1,4 @@
-//! Image and prompt, ready for the model.
+//! Image and prompt, prepared for the model.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,36 +20,36 @@ use super::GenerateArgs;
 use super::sequence::Tiles;
 use super::shipped::ShippedQuestion;
 
-/// What one answer is made from.
+/// The inputs of one answer.
 pub(super) struct Inputs {
     pub(super) prompt: EncodedPrompt,
-    /// What was asked about what.
+    /// The question and its origin.
     pub(super) source: Source,
     /// Time to decode and preprocess the image.
     pub(super) preprocess: Duration,
-    /// What the model sees otherwise than other programs show it.
+    /// Differences between the model's view of the image and that of other programs.
     pub(super) remarks: Vec<Remark>,
-    /// `[N]`: which image tokens show only padding; none of any-resolution input and dummies.
+    /// `[N]`, which image tokens show only padding; `None` for any-resolution and dummy input.
     pub(super) padding: Option<Vec<bool>>,
     pixels: Pixels,
-    /// None for dummies.
+    /// `None` for dummies.
     processor: Option<ImageProcessor>,
     tokenizer: Option<LlavaTokenizer>,
 }
 
-/// What was asked about what; none of it for dummies.
+/// The question and its origin; empty for dummies.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Source {
     pub(super) image: Option<PathBuf>,
-    /// The user's text, or the whole prompt where that was given.
+    /// The question, or the whole prompt where that was given.
     pub(super) question: Option<String>,
-    /// The right answer, where image and question are shipped ones.
+    /// The reference answer, if image and question are from the shipped benchmark.
     pub(super) right_answer: Option<String>,
 }
 
 impl Source {
-    /// The image and the text that the flags name; for the shipped model those of the
-    /// shipped benchmark where no image is named.
+    /// The image and the text that the flags name; for the shipped model, without an image flag,
+    /// those of the shipped benchmark.
     fn of(args: &GenerateArgs) -> Result<Source> {
         let is_embedded = args.model.as_deref().is_some_and(is_embedded);
         let text = args.prompt.as_ref().or(args.raw_prompt.as_ref()).cloned();
@@ -77,12 +77,12 @@ impl Source {
 enum Pixels {
     Square(PixelValues),
     AnyResolution(AnyResPixels),
-    /// Zeros of the model's size.
+    /// Zeros of the model's input size.
     Dummy,
 }
 
 impl Pixels {
-    /// Height and width of what the vision tower will see.
+    /// Height and width of the vision tower's input.
     fn size(&self) -> Option<(usize, usize)> {
         match self {
             Pixels::Square(pixels) => Some(pixels),
@@ -93,7 +93,7 @@ impl Pixels {
     }
 }
 
-/// What should be known of an image that was decoded.
+/// Remarks on a decoded image.
 fn remarks(path: &Path) -> Vec<Remark> {
     let inspected = read_file(path)
         .ok()
@@ -102,7 +102,7 @@ fn remarks(path: &Path) -> Vec<Remark> {
 }
 
 impl Inputs {
-    /// Warnings about the image, each a line.
+    /// Warnings about the image, one line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let name = self.source.image.as_deref().unwrap_or(Path::new(""));
         let remarks = self.remarks.iter();
@@ -111,7 +111,7 @@ impl Inputs {
             .collect()
     }
 
-    /// Reads what the flags name, with the checkpoint's own preprocessing.
+    /// Reads the inputs that the flags name, with the checkpoint's own preprocessing.
     pub(super) fn read(args: &GenerateArgs, opened: &OpenedCheckpoint) -> Result<Inputs> {
         let config = opened.config();
         let source = Source::of(args)?;
@@ -184,7 +184,7 @@ impl Inputs {
         })
     }
 
-    /// As long as the prompt of a benchmark question, of tokens that mean nothing.
+    /// Arbitrary tokens, as many as in the prompt of a benchmark question.
     pub(super) fn dummy(config: &ModelConfig) -> Inputs {
         const NUM_SYSTEM: usize = 35;
         const NUM_TEXT: usize = 29;
@@ -205,7 +205,7 @@ impl Inputs {
         }
     }
 
-    /// How many tokens the image will become.
+    /// Number of tokens that the image becomes.
     pub(super) fn num_image_tokens(&self, config: &ModelConfig) -> usize {
         match &self.pixels {
             Pixels::Square(pixels) => config
@@ -219,8 +219,8 @@ impl Inputs {
         }
     }
 
-    /// Columns and rows of the grid that is drawn: of the image, where it is taken in its own
-    /// shape, else of the tower's patches of one square.
+    /// Columns and rows of the grid to draw: that of the image if it keeps its own shape, else that
+    /// of the tower's patches in one square.
     pub(super) fn drawn_grid(&self, config: &ModelConfig) -> [usize; 2] {
         let patches = config.vision.patches_per_side();
         match &self.pixels {
@@ -234,7 +234,7 @@ impl Inputs {
         .unwrap_or([patches, patches])
     }
 
-    /// What the image tokens lie in.
+    /// The crops that contain the image tokens.
     pub(super) fn crops(&self, config: &ModelConfig, budget: Option<CropBudget>) -> ImageCrops {
         if config.dynamic.is_some() {
             return ImageCrops::Joined;
@@ -253,7 +253,7 @@ impl Inputs {
         }
     }
 
-    /// How the image was cut into tiles, where it was.
+    /// The tiles that the image was cut into, if any.
     pub(super) fn tiles(&self, config: &ModelConfig) -> Option<Tiles> {
         match &self.pixels {
             Pixels::Square(_) | Pixels::Dummy => None,
@@ -264,8 +264,8 @@ impl Inputs {
         }
     }
 
-    /// What the vision tower sees: the square, or the whole image that comes before the
-    /// tiles of any resolution. None for dummies.
+    /// The vision tower's input: the square, or the whole image that precedes the tiles of
+    /// any-resolution input. `None` for dummies.
     pub(super) fn seen(&self) -> Result<Option<RgbImage>> {
         let pixels = match &self.pixels {
             Pixels::Square(pixels) => Some(pixels),
@@ -278,8 +278,8 @@ impl Inputs {
         }
     }
 
-    /// The tiles of an image side by side, without what is left out of them, and the columns and
-    /// rows of patches that are tokens there; none where the image has no tiles.
+    /// The tiles of an image side by side, without the parts that are left out, and the columns and
+    /// rows of patches that are tokens there; `None` where the image has no tiles.
     pub(super) fn stitched(&self, config: &ModelConfig) -> Result<Option<(RgbImage, [usize; 2])>> {
         let (Pixels::AnyResolution(tiles), Some(processor)) = (&self.pixels, &self.processor)
         else {
@@ -308,8 +308,8 @@ impl Inputs {
         Ok(Some((picture, [columns, rows])))
     }
 
-    /// Runs the vision tower and the projector; what `request` asks for of the tower comes
-    /// with the features of a single square, and of each of several whole crops.
+    /// Runs the vision tower and the projector. The features of a single square, or of each of
+    /// several whole crops, include the tower's evidence that `request` asks for.
     pub(super) fn features(
         &self,
         model: &LlavaModel,
@@ -333,7 +333,7 @@ impl Inputs {
         })
     }
 
-    /// The tokens as text; none for dummies, which have no tokenizer.
+    /// Decodes tokens to text; `None` for dummies, which have no tokenizer.
     pub(super) fn decode(&self, ids: &[u32]) -> Result<Option<String>> {
         Ok(self
             .tokenizer

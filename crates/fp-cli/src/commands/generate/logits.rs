@@ -1,9 +1,9 @@
-//! What `--logits` writes.
+//! The file that `--logits` writes.
 
 use anyhow::Result;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-/// A safetensors file of one tensor `logits` `[vocabulary]`, f32.
+/// A safetensors file with one tensor `logits` `[vocabulary]`, f32.
 pub(super) fn content(logits: &[f32]) -> Result<Vec<u8>> {
     let bytes: Vec<u8> = logits
         .iter()

@@ -1,4 +1,4 @@
-//! `--mask-padding`: tokens that show nothing but padding are no candidates.
+//! `--mask-padding`: excludes tokens that show only padding from the candidates.
 
 use anyhow::{Result, bail, ensure};
 use fp_scoring::{Candidates, Plan};
@@ -6,8 +6,8 @@ use fp_scoring::{Candidates, Plan};
 use super::GenerateArgs;
 use super::inputs::Inputs;
 
-/// The plan with tokens of padding left out of what its first stage chooses among, and how
-/// many those are; as it is where that isn't asked for.
+/// The plan with padding tokens excluded from the candidates of its first stage, and their number;
+/// unchanged without the flag.
 pub(super) fn masked(
     args: &GenerateArgs,
     inputs: &Inputs,
@@ -43,7 +43,7 @@ pub(super) fn masked(
     Ok((plan.masking_padding(), Some(num_padded)))
 }
 
-/// The note on excluded tokens that change nothing.
+/// The note that no token was excluded.
 pub(super) fn note(num_left_out: Option<usize>) -> Option<String> {
     (num_left_out == Some(0)).then(|| {
         "--mask-padding has no effect: every image token shows some of the image".to_owned()

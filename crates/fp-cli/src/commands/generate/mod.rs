@@ -1,4 +1,4 @@
-//! `finepruner generate`: an answer to a question about an image.
+//! `finepruner generate`: answers a question about an image.
 
 mod clip;
 mod crops;
@@ -233,10 +233,10 @@ pub(crate) struct GenerateArgs {
     json: bool,
 }
 
-/// Where the weights come from, before they are read.
+/// The source of the weights, before they are read.
 enum Weights {
     Checkpoint(Box<OpenedCheckpoint>),
-    /// No checkpoint, but weights of a shape.
+    /// Dummy weights of a shape.
     Dummy(Preset, Box<ModelConfig>),
 }
 
@@ -275,8 +275,8 @@ impl Weights {
     }
 }
 
-/// Runs the command. Whatever is wrong with flags, prompt, image or files shows
-/// before weights are read, and files are written when all else is done.
+/// Runs the command. Problems of flags, prompt, image or files are reported before weights are
+/// read; files are written last.
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let text_only = text_only::prompt(args)?;
     let method = published::method(args)?;

@@ -1,4 +1,4 @@
-//! The overlay of kept tokens on the picture that the model saw.
+//! The overlay of kept tokens on the model's input picture.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(super) struct OverlayFile {
 }
 
 impl OverlayFile {
-    /// Checked before the model answers; none where none is asked for.
+    /// Checks the path before the model answers; `None` if no overlay is requested.
     pub(super) fn new(path: Option<&Path>, is_pruned: bool) -> Result<Option<OverlayFile>> {
         let Some(path) = path else {
             return Ok(None);
@@ -32,10 +32,10 @@ impl OverlayFile {
         }))
     }
 
-    /// The file's content: what the vision tower sees, on the image's own grid of tokens. Of
-    /// any-resolution input that is the whole image, and below it the tiles. Tokens are framed
-    /// that the last stage let through, shaded by what the first one chose by; a published
-    /// method has nothing to shade by.
+    /// The file's content: the vision tower's input on the image's own grid of tokens. For
+    /// any-resolution input that is the whole image with the tiles below it. Tokens kept by the
+    /// last stage are framed, and shaded by the importance at the first; published methods have no
+    /// such shading.
     pub(super) fn draw(
         &self,
         inputs: &Inputs,
@@ -46,7 +46,7 @@ impl OverlayFile {
         let [columns, rows] = inputs.drawn_grid(config);
         let num_cells = columns * rows;
         let num_tokens = inputs.num_image_tokens(config);
-        // A tower may give a token of its own before those of the patches.
+        // A tower may output an additional token before those of the patches.
         let first = match config.dynamic {
             Some(_) => 0,
             None => config.tokens_per_square() - num_cells,
@@ -70,7 +70,7 @@ impl OverlayFile {
             .iter()
             .filter_map(|&token| token.checked_sub(first))
             .collect();
-        // Tokens without a place of their own share one.
+        // Tokens without a grid position share one.
         kept.sort_unstable();
         kept.dedup();
         let tiles = inputs.stitched(config)?;
@@ -118,7 +118,7 @@ impl OverlayFile {
         overlay.render(self.format).context("--overlay")
     }
 
-    /// Writes it, and says so beside the output.
+    /// Writes the file, and reports it.
     pub(super) fn write(&self, content: &[u8]) -> Result<()> {
         self.file.write(content)?;
         eprintln!("wrote {}", self.file.path().display());
@@ -126,7 +126,7 @@ impl OverlayFile {
     }
 }
 
-/// What attention chose by.
+/// Title for a selection by attention.
 fn of_selection(selection: &Selection) -> Vec<String> {
     let mut titles = vec![format!(
         "{}, h = {}",
@@ -138,7 +138,7 @@ fn of_selection(selection: &Selection) -> Vec<String> {
     titles
 }
 
-/// The method, its last stage, and what the tokens are that it let through.
+/// The method, its last stage, and the kinds of tokens that it output.
 fn of_method(
     output: &SampleOutput,
     method: Option<&MethodParams>,
@@ -182,12 +182,12 @@ fn of_method(
     ]
 }
 
-/// What became of a token.
+/// How an output token was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// As it was.
+    /// An unchanged token.
     Plain,
-    /// A sum of several.
+    /// A weighted sum of several tokens.
     Merged,
     /// The class token.
     Class,

@@ -1,4 +1,4 @@
-//! What the flags ask to prune.
+//! The pruning that the flags ask for.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::GenerateArgs;
 use super::inputs::Inputs;
 use crate::arguments::OneOrAll;
 
-/// What is dropped where, for the image that was given.
+/// The pruning plan for the given image.
 pub(super) fn plan(
     args: &GenerateArgs,
     prune: Option<&PruneConfig>,
@@ -52,7 +52,8 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// How to prune; none without a budget, nor by a published method, which has its own.
+/// The pruning configuration; `None` without a budget, and with a published method, which has its
+/// own.
 pub(super) fn prune_config(args: &GenerateArgs) -> Result<Option<PruneConfig>> {
     if args.method.is_some() {
         return Ok(None);

@@ -12,7 +12,7 @@ use super::GenerateArgs;
 use super::inputs::Inputs;
 use crate::commands::select::params_json;
 
-/// The method that the flags name, with its settings.
+/// The method that the flags name, with its parameters.
 pub(super) fn method(args: &GenerateArgs) -> Result<Option<MethodParams>> {
     let Some(name) = &args.method else {
         return Ok(None);
@@ -33,8 +33,8 @@ pub(super) fn method(args: &GenerateArgs) -> Result<Option<MethodParams>> {
     Ok(Some(params))
 }
 
-/// What it does with the image that was given, and what its number of tokens is meant for on
-/// several crops.
+/// The method's plan for the given image, and what its number of tokens applies to on several
+/// crops.
 pub(super) fn plan(
     args: &GenerateArgs,
     params: &MethodParams,
@@ -61,7 +61,7 @@ pub(super) fn plan(
     Ok((plan, published_crop_budget(method, params, &setting)?))
 }
 
-/// The method's name, settings and positions.
+/// The method's name, parameters and positions.
 pub(super) fn method_json(params: &MethodParams, positions: PositionRule) -> Value {
     json!({
         "name": params.card().name,
@@ -70,9 +70,8 @@ pub(super) fn method_json(params: &MethodParams, positions: PositionRule) -> Val
     })
 }
 
-/// Where tokens were dropped, and which went on; a prompt without an image has no layout.
-/// Positions are numbers, or time, row and column where tokens stand on a `grid` of columns and
-/// rows.
+/// The stages and the tokens they kept; empty for a prompt without an image. Positions are numbers,
+/// or time, row and column where the model's positions are on a `grid` of columns and rows.
 pub(super) fn stages_json(
     output: &SampleOutput,
     layout: Option<&TokenLayout>,

@@ -1,4 +1,4 @@
-//! What `generate` prints.
+//! Output of `generate`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use super::{crops, published};
 use crate::commands::{print_json, print_text};
 use crate::table::{WIDTH, ranges, wrap};
 
-/// One answer with how it came about.
+/// One answer and how it was made.
 pub(super) struct Report<'a> {
     pub(super) text: Option<String>,
     pub(super) output: &'a SampleOutput,
     pub(super) prune: Option<&'a PruneConfig>,
-    /// The published method, with its settings.
+    /// The published method, with its parameters.
     pub(super) method: Option<&'a MethodParams>,
-    /// Image tokens that were no candidates because they show padding alone, where such tokens
-    /// are excluded.
+    /// Number of image tokens that were excluded from the candidates because they show only
+    /// padding; `None` without that option.
     pub(super) num_left_out: Option<usize>,
-    /// What the method's numbers are meant for, on several crops.
+    /// What the method's numbers apply to, on several crops.
     pub(super) crop_budget: Option<CropBudget>,
     pub(super) positions: PositionRule,
-    /// Columns and rows that image tokens stand on, of models whose positions are those.
+    /// Columns and rows of image positions, for models with grid positions.
     pub(super) grid: Option<[usize; 2]>,
     pub(super) source: &'a Source,
     pub(super) layout: Option<TokenLayout>,
-    /// Where the image stands, or how long a text-only prompt is.
+    /// Position of the image in the sequence, or the length of a text-only prompt.
     pub(super) sequence: Result<Sequence, usize>,
     pub(super) preprocess: Duration,
     pub(super) load: Duration,
     pub(super) vision: Duration,
     pub(super) stages: StageTimings,
-    /// What is to be known of the checkpoint, and settings that change nothing.
+    /// Remarks on the checkpoint, and settings without any effect.
     pub(super) notes: &'a [String],
 }
 
@@ -52,7 +52,7 @@ impl Report<'_> {
         }
     }
 
-    /// Stages with their time in milliseconds, in the order that they ran.
+    /// Stages with their time in milliseconds, in the order of running.
     fn timings(&self) -> [(&'static str, f64); 7] {
         let ms = |time: Duration| 1e3 * time.as_secs_f64();
         [
@@ -166,14 +166,14 @@ impl Report<'_> {
         text
     }
 
-    /// What the method's numbers are meant for, where there are several crops.
+    /// What the method's numbers apply to, if there are several crops.
     fn crop_sentence(&self) -> Option<String> {
         let method = published_method(self.method?.card().name).ok()?;
         let num_crops = self.sequence.as_ref().ok()?.num_crops();
         Some(crops::sentence(self.crop_budget?, method, num_crops))
     }
 
-    /// Image and question where they are shipped ones; nothing where the user named them.
+    /// Image and question if they are shipped ones; empty if the user named them.
     fn shipped(&self) -> String {
         let (Some(image), Some(question), Some(answer)) = (
             &self.source.image,
@@ -191,12 +191,12 @@ impl Report<'_> {
     }
 }
 
-/// Lines that fit a terminal.
+/// Text wrapped to the terminal's width.
 fn lines(text: &str) -> String {
     wrap(text, WIDTH).join("\n") + "\n"
 }
 
-/// A name and, beside it, lines that fit a terminal.
+/// A name, and beside it text wrapped to the terminal's width.
 fn labelled(name: &str, text: &str) -> String {
     let mut out = String::new();
     for (number, line) in wrap(text, WIDTH - 10).iter().enumerate() {

@@ -1,43 +1,43 @@
-//! Where the image stands in the sequence, and what it is made of.
+//! Position of the image in the sequence, and its parts.
 
 use fp_eval::format::counted;
 use fp_image::{AnyRes, Tiling};
 use fp_scoring::{CropBudget, TokenLayout};
 use serde::Serialize;
 
-/// Image tokens in their sequence. A budget is for all of them together.
+/// Image tokens in their sequence. A budget applies to all of them together.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Sequence {
-    /// N.
+    /// N, the number of image tokens.
     num_image_tokens: usize,
-    /// First position and the one behind the last.
+    /// First position and the one after the last.
     image_range: [usize; 2],
     sequence_len: usize,
-    /// Of any-resolution input; none of a single square.
+    /// Tiles of any-resolution input; `None` for a single square.
     #[serde(skip_serializing_if = "Option::is_none")]
     tiles: Option<Tiles>,
 }
 
-/// How an image of any resolution became tokens: the whole image, squeezed into a square, then
+/// How an any-resolution image became tokens: the whole image, squeezed into a square, followed by
 /// crops of it side by side.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tiles {
     form: AnyRes,
     /// Tokens of the squeezed whole image.
     num_base_tokens: usize,
-    /// Crops.
+    /// Number of crops.
     num_tiles: usize,
     /// Rows and columns of crops.
     tile_grid: [usize; 2],
-    /// Rows and columns of patches that are left of them, without padding where that is taken
-    /// out, and made smaller where they are too many.
+    /// Rows and columns of patches in the crops, without removed padding, and after downsampling if
+    /// there were too many.
     patch_grid: [usize; 2],
-    /// Tokens that end a row of patches; they are among N.
+    /// Number of tokens that end a row of patches; N includes them.
     num_newline_tokens: usize,
 }
 
 impl Tiles {
-    /// Of an image that is cut into tiles of so many patches along a side.
+    /// For an image cut into tiles with `patches_per_side` patches per side.
     pub(super) fn new(tiling: &Tiling, patches_per_side: usize) -> Tiles {
         let packing = tiling.packing(patches_per_side);
         let tile_grid = tiling.grid();
@@ -64,12 +64,12 @@ impl Sequence {
         }
     }
 
-    /// Crops, the squeezed whole image among them.
+    /// Number of crops, including the squeezed whole image.
     pub(super) fn num_crops(&self) -> usize {
         self.tiles.as_ref().map_or(1, |tiles| tiles.num_tiles + 1)
     }
 
-    /// In words; `crop_budget` is what a number of tokens was meant for.
+    /// In words; `crop_budget` is what a number of tokens applies to.
     pub(super) fn sentence(&self, crop_budget: Option<CropBudget>) -> String {
         let [start, end] = self.image_range;
         let mut text = format!(

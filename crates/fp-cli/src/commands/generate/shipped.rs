@@ -1,4 +1,4 @@
-//! What `--model embedded` is asked about where no image is named.
+//! The default question of `--model embedded` without an image.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use fp_eval::study::dataset_selector;
 pub(super) struct ShippedQuestion {
     pub(super) image: PathBuf,
     pub(super) question: String,
-    /// The right answer.
+    /// The reference answer.
     pub(super) answer: String,
 }
 
 impl ShippedQuestion {
-    /// The first one of the shipped benchmark's split for confirming.
+    /// The first question of the shipped benchmark's confirmation split.
     pub(super) fn first() -> Result<ShippedQuestion> {
         let dataset = dataset::open(&dataset_selector("embedded:confirm")?)?;
         let sample = dataset.samples.into_iter().next();

@@ -1,4 +1,4 @@
-//! An answer to a prompt without an image: unpruned, for there is nothing to prune.
+//! Answers a prompt without an image, unpruned, since there are no image tokens.
 
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,17 @@ use super::report::Report;
 use super::{GenerateArgs, logits};
 use crate::commands::output_file::OutputFile;
 
-/// A prompt without an image.
+/// A text-only prompt, ready to be answered.
 pub(super) struct Prompt {
     pub(super) text: String,
-    /// What is to be known of the checkpoint, and settings that change nothing.
+    /// Remarks on the checkpoint, and settings without any effect.
     pub(super) notes: Vec<String>,
 }
 
-/// The whole prompt, where the flags name no image; none where one is named or shipped.
+/// The text-only prompt, if the flags name no image; `None` where an image is named or shipped.
 ///
 /// # Errors
-/// A whole prompt with a place for an image and no image, or the other way round; a drawing
+/// A whole prompt with an image placeholder but no image, or the other way round; an overlay
 /// without an image.
 pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     let prompt = whole_prompt(args)?;
@@ -35,11 +35,11 @@ pub(super) fn prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     Ok(prompt)
 }
 
-/// What is asked without an image.
+/// A text-only input.
 pub(super) enum Asked {
     /// The whole prompt.
     Raw(String),
-    /// The user's message, which the model's own template is put around.
+    /// The user's message, which goes into the model's own template.
     Message(String),
 }
 
@@ -77,7 +77,7 @@ fn whole_prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
     }
 }
 
-/// Answers the prompt and prints what came of it.
+/// Answers the prompt and prints the result.
 pub(super) fn run(
     args: &GenerateArgs,
     opened: OpenedCheckpoint,

@@ -1,11 +1,11 @@
-//! Settings that change nothing, said before anything is run.
+//! Notes on settings without any effect, printed before the run.
 
 use fp_model::ModelConfig;
 use fp_scoring::{Plan, PruneConfig};
 
 use super::GenerateArgs;
 
-/// Of an answer about an image, pruned as planned or not.
+/// Notes for an answer about an image, with or without pruning.
 pub(super) fn notes(
     args: &GenerateArgs,
     prune: Option<&PruneConfig>,
@@ -45,7 +45,7 @@ pub(super) fn notes(
     notes
 }
 
-/// Of a text-only prompt, of which nothing can be pruned.
+/// Notes for a text-only prompt, which has no tokens to prune.
 pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) -> Vec<String> {
     let mut notes = of_seed(args);
     if let Some(prune) = prune {

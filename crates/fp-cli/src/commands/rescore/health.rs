@@ -1,13 +1,13 @@
-//! What files' answers are like, below their figures: the loud first, the rest as notes.
+//! Findings about the answers, below the figures of each file: loud ones first, the rest as notes.
 
 use fp_data::rescore::{Finding, Level, Scored};
 
 use crate::table::{WIDTH, wrap};
 
-/// What stands before a finding that explains the score, and before any other.
+/// Marks of findings that explain the score, and of the others.
 const MARKS: [&str; 2] = ["! ", "  "];
 
-/// A block per file; one line where nothing is to be said.
+/// A block per file; a single line if there are no findings.
 pub(super) fn text(scored: &[Scored]) -> String {
     let mut text = String::new();
     for scored in scored {
@@ -46,7 +46,7 @@ fn block(scored: &Scored) -> String {
     lines.join("\n")
 }
 
-/// A finding with its first case, whose text is quoted so that it stays in its line.
+/// A finding with its first case, whose text is quoted so that it stays on one line.
 fn sentence(finding: &Finding) -> String {
     let first = finding.example.as_ref().map(|example| {
         let id = example.id.escape_debug();

@@ -1,4 +1,4 @@
-//! `finepruner rescore`: metrics of answers that others produced.
+//! `finepruner rescore`: metrics of answers that other programs produced.
 
 mod health;
 mod report;
@@ -77,11 +77,11 @@ pub(crate) struct RescoreArgs {
     json: bool,
 }
 
-/// Draws and permutations where nothing is said.
+/// Default number of draws and permutations.
 const NUM_DRAWS: usize = 10_000;
 
 impl RescoreArgs {
-    /// Two files that are compared, nothing else said.
+    /// Arguments that compare two files, with defaults otherwise.
     pub(super) fn compared(answers: Vec<String>, dataset: Option<String>, json: bool) -> Self {
         RescoreArgs {
             answers,
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &RescoreArgs) -> Result<()> {
     }
 }
 
-/// Reads the files; each has a name of its own.
+/// Reads the files; each gets a unique name.
 fn files(arguments: &[String]) -> Result<Vec<(String, AnswerFile)>> {
     let mut names = HashSet::new();
     let mut files = Vec::new();
@@ -162,7 +162,7 @@ fn name_of(path: &str) -> String {
     stem.unwrap_or(path).to_owned()
 }
 
-/// The dataset that is named, or else the one in the file that has most of it.
+/// The named dataset, or else the one in the file with the most questions.
 fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset> {
     if let Some(name) = &args.dataset {
         return Ok(open_questions(&dataset_selector(name)?)?);
@@ -171,8 +171,8 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
         let samples = questions.dataset.samples.iter();
         samples.map(|sample| sample.id.clone()).collect()
     };
-    // A file may have fewer questions than another, as a line of it can't be used, but no
-    // others than the one that has most.
+    // A file may have fewer questions than another, since bad lines are dropped, but none that the
+    // file with the most questions lacks.
     let with_questions = files
         .iter()
         .filter_map(|(name, file)| Some((name, file, file.questions.as_ref()?)));

@@ -6,12 +6,12 @@ use fp_data::rescore::{Comparison, Figures, Scored};
 use super::{health, reported};
 use crate::table::table;
 
-/// Files beside each other in one table.
+/// Files per table.
 const FILES_PER_TABLE: usize = 4;
-/// What stands where there is no figure; the reason is below the table.
+/// Placeholder for an undefined figure; the reason is below the table.
 pub(super) const MISSING: &str = "–";
 
-/// Figures, breakdowns and comparisons.
+/// Tables of figures, breakdowns and comparisons.
 pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparison]) -> String {
     let mut text = format!(
         "{} ({}), {} questions\n",
@@ -56,7 +56,7 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
     text
 }
 
-/// What confirms how answers met questions, each once with the files that it is of.
+/// Evidence for the matching of answers, each note once with the files it applies to.
 fn notes(scored: &[Scored]) -> String {
     let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
     for scored in scored {
@@ -84,7 +84,7 @@ pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| MISSING.to_owned(), |value| format!("{value:.2}"))
 }
 
-/// Why figures have no value, each reason once with the figures and files that it is of.
+/// Reasons for undefined figures, each once with the figures and files it applies to.
 fn undefined(scored: &[Scored]) -> String {
     let mut text = String::new();
     for figure in &scored[0].figures.figures {
@@ -112,7 +112,7 @@ fn undefined(scored: &[Scored]) -> String {
     text
 }
 
-/// What has to be known of values, with the figures and files that they are of.
+/// Notes on values, with the figures and files they apply to.
 fn figure_notes(scored: &[Scored]) -> String {
     let mut text = String::new();
     for scored in scored {
@@ -137,7 +137,7 @@ fn no_test(comparisons: &[Comparison]) -> String {
     lines.collect()
 }
 
-/// Why headlines have no interval, or can't be compared.
+/// Why headline figures have no interval, or can't be compared.
 fn no_interval(comparisons: &[Comparison]) -> String {
     let lines = comparisons.iter().filter_map(|pair| {
         let no_interval = pair.headline.as_ref().and_then(|of| of.no_interval);

@@ -1,11 +1,11 @@
-//! Scores that the evaluator that wrote the answers gave them, beside ours.
+//! Scores by the evaluator that wrote the answers, beside ours.
 
 use fp_data::rescore::{BesideOurs, Scored};
 
 use super::report::{MISSING, number};
 use crate::table::table;
 
-/// A table per file that came with such scores.
+/// One table per file that came with such scores.
 pub(super) fn text(scored: &[Scored]) -> String {
     let with_scores = scored.iter().filter_map(|scored| {
         let first = scored.reported.first()?;
@@ -39,7 +39,7 @@ fn block(scored: &Scored, first: &BesideOurs) -> String {
 fn row(beside: &BesideOurs) -> Vec<String> {
     let missing = || MISSING.to_owned();
     let difference = beside.difference.map(|difference| {
-        // Nothing that rounding made stands with a sign.
+        // Differences due to rounding are shown without a sign.
         let difference = if difference.abs() < 0.005 {
             0.0
         } else {

@@ -1,4 +1,4 @@
-//! What selections come to over several samples.
+//! Summary of selections over several samples.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,35 @@ use serde::Serialize;
 
 use super::report::Outcome;
 
-/// Every combination of strategies over all samples of all dumps.
+/// Summary of every combination of strategies over all samples of all dumps.
 pub(super) struct Aggregate {
-    /// How often the combinations keep the same tokens.
+    /// Agreement of the tokens that the combinations keep.
     pub(super) equivalence: EquivalenceMatrix,
     /// By combination, in the order of the labels.
     pub(super) combinations: Vec<Combination>,
 }
 
-/// One combination of strategies over all samples.
+/// Summary of one combination of strategies over all samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Combination {
-    /// Samples of all dumps.
+    /// Number of samples in all dumps.
     pub(super) num_samples: usize,
-    /// `[H]`, in how many samples each head was selected.
+    /// `[H]`, number of samples in which each head was selected.
     pub(super) times_selected: Vec<usize>,
-    /// Mean over the samples of the head cut's gap as a share of the scores' range; none
-    /// where every head was selected.
+    /// Mean over the samples of the head cut's gap relative to the range of scores; `None` where
+    /// every head was selected.
     pub(super) mean_head_gap: Option<f64>,
-    /// The same of the token cut; none where every token was kept.
+    /// The same for the token cut; `None` where every token was kept.
     pub(super) mean_token_gap: Option<f64>,
-    /// Samples in which equal scores were told apart by their index.
+    /// Number of samples in which the index decided between equal scores.
     pub(super) num_head_ties: usize,
-    /// Samples in which equal importances were.
+    /// Number of samples in which the index decided between equal importances.
     pub(super) num_token_ties: usize,
 }
 
 impl Aggregate {
-    /// Over outcomes that come sample by sample, in each the same combinations in the
-    /// same order.
+    /// Summarises outcomes that are ordered by sample, each sample having the same combinations in
+    /// the same order.
     pub(super) fn new(outcomes: &[Outcome]) -> Result<Aggregate> {
         let samples: Vec<&[Outcome]> = outcomes
             .chunk_by(|a, b| (a.dump_index, a.sample) == (b.dump_index, b.sample))
@@ -61,7 +61,7 @@ impl Aggregate {
         })
     }
 
-    /// Agreement of a combination with each other one, by their labels.
+    /// Agreement of a combination with each other one, by label.
     pub(super) fn agreement(&self, at: usize) -> BTreeMap<&str, fp_scoring::Equivalence> {
         let labels = self.equivalence.labels().iter().enumerate();
         let others = labels.filter(|(other, _)| *other != at);
@@ -94,7 +94,7 @@ impl Combination {
         combination
     }
 
-    /// Heads by how often they were selected, most often first.
+    /// Heads with the number of times they were selected, most frequent first.
     pub(super) fn ranked_heads(&self) -> Vec<(usize, usize)> {
         let mut heads: Vec<(usize, usize)> =
             self.times_selected.iter().copied().enumerate().collect();
@@ -104,7 +104,7 @@ impl Combination {
     }
 }
 
-/// The gap of the cut that is nearest to a tie, as a share of the scores' range.
+/// The gap of the cut nearest to a tie, relative to the range of scores.
 pub(super) fn narrowest(cuts: &[Option<CutAudit>]) -> Option<f64> {
     cuts.iter().flatten().map(|cut| cut.gap).reduce(f64::min)
 }
@@ -113,7 +113,7 @@ fn is_tie(cuts: &[Option<CutAudit>]) -> bool {
     cuts.iter().flatten().any(|cut| cut.is_tie)
 }
 
-/// A mean of what there is.
+/// Mean of the values that are present.
 #[derive(Default)]
 struct Mean {
     sum: f64,

@@ -1,4 +1,4 @@
-//! What strategies choose on attention that lies in memory.
+//! Selections of strategies on attention in memory.
 
 use std::sync::OnceLock;
 
@@ -13,41 +13,40 @@ use crate::attention::{FirstDimension, Form};
 use crate::dump::Tensor;
 use crate::memory::{Array, Attention};
 
-/// What combinations of strategies chose, one selection per sample, query strategy and head
-/// strategy. Records are made when the first of them is asked for: they take longer than
-/// scoring.
+/// Selections of combinations of strategies: one per sample, query strategy and head strategy.
+/// Records are made when the first is requested, because that takes longer than scoring.
 pub struct Scores {
     outcomes: Vec<Outcome>,
     normalize: Normalization,
     keep: usize,
-    /// Settings that change nothing, which records have too.
+    /// Settings without any effect, which the records list too.
     without_effect: Vec<String>,
     warning: Option<String>,
     records: OnceLock<Vec<String>>,
 }
 
 impl Scores {
-    /// How many selections there are.
+    /// Number of selections.
     pub fn len(&self) -> usize {
         self.outcomes.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no selections.
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
     }
 
-    /// One selection; none past the last.
+    /// One selection; `None` past the last.
     pub fn selection(&self, index: usize) -> Option<&Selection> {
         self.outcomes.get(index).map(|outcome| &outcome.selection)
     }
 
-    /// Which sample of a batch it is of, counted from 0.
+    /// Index of its sample in a batch, from 0.
     pub fn sample(&self, index: usize) -> Option<usize> {
         self.outcomes.get(index).and_then(|outcome| outcome.sample)
     }
 
-    /// What should be known of the result.
+    /// Remarks on the result.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         let notes = self.without_effect.iter().chain(&self.warning);
         notes.map(String::as_str)
@@ -56,7 +55,7 @@ impl Scores {
     /// The records that `finepruner score --json` prints, one JSON object per selection.
     ///
     /// # Errors
-    /// None but of JSON itself.
+    /// Only errors of JSON serialisation.
     pub fn records(&self) -> Result<&[String]> {
         if let Some(records) = self.records.get() {
             return Ok(records);

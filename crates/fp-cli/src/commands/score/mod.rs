@@ -1,4 +1,4 @@
-//! `finepruner score`: what strategies choose on attention dumps.
+//! `finepruner score`: selections of strategies on attention dumps.
 
 mod aggregate;
 pub(crate) mod array;
@@ -128,7 +128,7 @@ pub(crate) struct ScoreArgs {
     json: bool,
 }
 
-// Clap takes a type's FromStr only where its error is a plain error type; these name it.
+// Clap accepts a type's FromStr only if its error is a plain error type; these name it.
 fn parse_head(text: &str) -> Result<OneOrAll<HeadStrategy>, fp_scoring::UnknownName> {
     text.parse()
 }
@@ -138,7 +138,7 @@ fn parse_query(text: &str) -> Result<OneOrAll<QueryStrategy>, fp_scoring::Unknow
 }
 
 impl ScoreArgs {
-    /// Refuses query strategies where there are no rows to choose from.
+    /// Refuses query strategies where there are no rows to select from.
     fn check_queries(&self, tensor: &Tensor, form: &Form) -> Result<()> {
         ensure!(
             matches!(form, Form::Squares { .. }) || self.query_selection_strategy.is_empty(),
@@ -158,8 +158,7 @@ impl ScoreArgs {
     }
 }
 
-/// Runs the command. What is wrong with flags or headers shows before anything large is
-/// read.
+/// Runs the command. Problems of flags or headers are reported before anything large is read.
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let dumps = opened::open(args)?;
     let overlay = OverlayRequest::new(args, &dumps)?;
@@ -184,7 +183,7 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         keep: args.keep,
         notes: &notes,
     };
-    // A file that can't be written is an error before anything is printed.
+    // An unwritable file is an error before anything is printed.
     if let Some(request) = overlay {
         request.draw(&outcomes)?.write()?;
     }

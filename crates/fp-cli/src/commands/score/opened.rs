@@ -1,4 +1,4 @@
-//! Dumps whose headers were read and found to fit together.
+//! Dumps whose headers have been read and found to be consistent.
 
 use std::ops::Range;
 
@@ -9,24 +9,24 @@ use crate::arguments::parse_range;
 use crate::attention::{FirstDimension, Form, QueryRows};
 use crate::dump::{Dump, Tensor};
 
-/// A dump before its values are read.
+/// A dump whose values have not been read yet.
 pub(super) struct OpenedDump {
     pub(super) dump: Dump,
     pub(super) tensor: Tensor,
     pub(super) form: Form,
-    /// Its path where there are several.
+    /// Its path, if there are several dumps.
     pub(super) name: Option<String>,
 }
 
 impl OpenedDump {
-    /// Words that an error about it begins with; nothing where it is the only one.
+    /// Prefix of errors about it; empty if it is the only dump.
     pub(super) fn place(&self) -> String {
         let name = self.name.as_ref();
         name.map(|name| format!("{name}: ")).unwrap_or_default()
     }
 }
 
-/// Opens the dumps of a command line.
+/// Opens the dumps named on a command line.
 pub(super) fn open(args: &ScoreArgs) -> Result<Vec<OpenedDump>> {
     let (count, ranges) = (args.dumps.len(), &args.image_range);
     ensure!(
@@ -57,7 +57,7 @@ fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result
     let tensor = dump.tensor(args.tensor.as_deref())?;
     let asked = args.query_rows.clone();
     let (range, rows) = match (tensor.shape.len(), args.batch) {
-        // All of one row per head is image.
+        // With one row per head, all columns are image tokens.
         (2, _) | (3, true) => (range, asked),
         _ => (image_range(&dump, range)?, query_rows(&dump, asked)?),
     };
@@ -72,7 +72,7 @@ fn open_one(args: &ScoreArgs, dump: Dump, range: Option<Range<usize>>) -> Result
     })
 }
 
-/// Where the image stands: as the command line says it, or else the file's own metadata.
+/// Position of the image: from the command line, or else from the file's metadata.
 fn image_range(dump: &Dump, asked: Option<Range<usize>>) -> Result<Option<Range<usize>>> {
     Said {
         dump,
@@ -84,8 +84,7 @@ fn image_range(dump: &Dump, asked: Option<Range<usize>>) -> Result<Option<Range<
     .or(asked)
 }
 
-/// Which positions there are rows of: as the command line says it, or else the file's own
-/// metadata.
+/// Positions of the rows: from the command line, or else from the file's metadata.
 fn query_rows(dump: &Dump, asked: Option<QueryRows>) -> Result<Option<QueryRows>> {
     Said {
         dump,
@@ -97,10 +96,10 @@ fn query_rows(dump: &Dump, asked: Option<QueryRows>) -> Result<Option<QueryRows>
     .or(asked)
 }
 
-/// What a file says of itself in its metadata.
+/// A setting in a file's metadata.
 struct Said<'a, T> {
     dump: &'a Dump,
-    /// Of the metadata; with `-` for `_` it is the flag too.
+    /// Key in the metadata; with `-` for `_` it is also the flag.
     key: &'a str,
     text: Option<&'a str>,
     read: fn(&str) -> std::result::Result<T, String>,
@@ -108,7 +107,7 @@ struct Said<'a, T> {
 }
 
 impl<T: PartialEq> Said<'_, T> {
-    /// That, or what the command line says; both have to be the same.
+    /// The value in the metadata or on the command line; if both are given they must be equal.
     fn or(self, asked: Option<T>) -> Result<Option<T>> {
         let Some(text) = self.text else {
             return Ok(asked);
@@ -130,7 +129,7 @@ impl<T: PartialEq> Said<'_, T> {
     }
 }
 
-/// `--batch` is of dumps with three or four dimensions.
+/// `--batch` requires dumps with three or four dimensions.
 fn check_batch(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<()> {
     let is_batch = |dump: &OpenedDump| dump.tensor.shape.len() > 2;
     let Some(first) = dumps.first() else {
@@ -145,7 +144,7 @@ fn check_batch(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<()> {
     Ok(())
 }
 
-/// What is counted over several dumps has to be the same in each.
+/// The shapes that a summary depends on must be the same in all dumps.
 fn check_together(dumps: &[OpenedDump]) -> Result<()> {
     let Some((first, others)) = dumps.split_first() else {
         return Ok(());

@@ -11,14 +11,14 @@ use super::opened::OpenedDump;
 use super::report::Outcome;
 use crate::commands::output_file::OutputFile;
 
-/// Tokens beside and below each other.
+/// Columns and rows of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grid {
     columns: usize,
     rows: usize,
 }
 
-/// Reads `24x24`.
+/// Parses `24x24`.
 pub(super) fn parse_grid(text: &str) -> Result<Grid, String> {
     let wrong = || format!("`{text}` is not a grid; expected COLUMNSxROWS, such as 24x24");
     let (columns, rows) = text.split_once(['x', '×']).ok_or_else(wrong)?;
@@ -29,7 +29,7 @@ pub(super) fn parse_grid(text: &str) -> Result<Grid, String> {
     }
 }
 
-/// An overlay that is to be drawn.
+/// A requested overlay.
 pub(super) struct OverlayRequest {
     file: OutputFile,
     format: OverlayFormat,
@@ -37,7 +37,7 @@ pub(super) struct OverlayRequest {
     picture: Option<(PathBuf, RgbImage, ImageAspect)>,
 }
 
-/// An overlay that waits to be written.
+/// A drawn overlay that has not been written yet.
 pub(super) struct Drawn {
     file: OutputFile,
     content: Vec<u8>,
@@ -45,7 +45,7 @@ pub(super) struct Drawn {
 }
 
 impl OverlayRequest {
-    /// What the flags ask for, checked as far as it can be before anything is scored.
+    /// The requested overlay, checked as far as possible before scoring.
     pub(super) fn new(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<Option<OverlayRequest>> {
         let Some(path) = &args.overlay else {
             return Ok(None);
@@ -79,7 +79,7 @@ impl OverlayRequest {
         let Grid { columns, rows } = self.grid;
         let mut overlay = Overlay::new(columns, rows);
         if let Some((path, picture, aspect)) = &self.picture {
-            // A grid that isn't square is of a model that doesn't make squares.
+            // Models with a grid that isn't square don't square their images.
             let is_square = columns == rows;
             overlay = overlay.with_picture(picture, is_square.then_some(*aspect));
             let how = if is_square {
@@ -112,7 +112,7 @@ impl OverlayRequest {
 }
 
 impl Drawn {
-    /// Writes the file, and says so beside the output.
+    /// Writes the file, and reports it.
     pub(super) fn write(self) -> Result<()> {
         self.file.write(&self.content)?;
         let selections = match self.num_panels {
@@ -128,7 +128,7 @@ fn num_samples(dumps: &[OpenedDump]) -> usize {
     dumps.iter().map(|dump| dump.form.num_slabs()).sum()
 }
 
-/// The grid that was given, or a square of all tokens.
+/// The given grid, or a square of all tokens.
 fn grid(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<Grid> {
     let mut square = None;
     for dump in dumps {
@@ -157,7 +157,7 @@ fn grid(args: &ScoreArgs, dumps: &[OpenedDump]) -> Result<Grid> {
     }))
 }
 
-/// What selected the tokens, and where.
+/// Title: what selected the tokens, and on which dump, sample and layer.
 fn titles(outcome: &Outcome) -> Vec<String> {
     let selection = &outcome.selection;
     let heads = &selection.selected_heads;

@@ -1,4 +1,4 @@
-//! What `score` prints.
+//! Output of `score`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,21 +9,21 @@ use serde::Serialize;
 use super::aggregate::{Aggregate, Combination, narrowest};
 use crate::table::{WIDTH, ranges, table, wrap};
 
-/// What one combination of strategies selected on one sample.
+/// The selection of one combination of strategies on one sample.
 pub(super) struct Outcome {
-    /// Which of the dumps, counted from 0; one file may be scored under several ranges.
+    /// Index of the dump, from 0; one file may be scored under several ranges.
     pub(super) dump_index: usize,
-    /// Path of the dump where there are several.
+    /// Path of the dump, if there are several.
     pub(super) dump: Option<String>,
     /// Index in the batch, where the dump has one.
     pub(super) sample: Option<usize>,
-    /// Layer, counted from 1, where it is known.
+    /// Layer, counted from 1, if known.
     pub(super) layer: Option<usize>,
     pub(super) selection: Selection,
 }
 
 impl Outcome {
-    /// The combination's name: head strategy, and query strategy where there is one.
+    /// The combination's name: head strategy, and query strategy if there is one.
     pub(super) fn label(&self) -> String {
         match &self.selection.audit.query {
             Some(query) => format!("{} + {}", self.selection.head_strategy, query.strategy),
@@ -32,17 +32,17 @@ impl Outcome {
     }
 }
 
-/// Everything that was selected, and what is said above it.
+/// All selections, and the notes above them.
 pub(super) struct Report<'a> {
     pub(super) outcomes: &'a [Outcome],
     pub(super) aggregate: &'a Aggregate,
     pub(super) normalize: Normalization,
     pub(super) keep: usize,
-    /// Settings that change nothing.
+    /// Settings without any effect.
     pub(super) notes: &'a [String],
 }
 
-/// One outcome for programs.
+/// One outcome, for JSON.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
     dump: Option<&'a str>,
@@ -52,10 +52,10 @@ pub(super) struct Record<'a> {
     normalize: Normalization,
     num_image_tokens: usize,
     keep: usize,
-    /// Settings that change nothing.
+    /// Settings without any effect.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
-    /// `head_strategy` to `audit`.
+    /// The keys `head_strategy` to `audit`.
     #[serde(flatten)]
     selection: &'a Selection,
     /// The combination over all samples of all dumps.
@@ -68,7 +68,7 @@ impl Report<'_> {
     /// One record per outcome.
     pub(super) fn records(&self) -> Vec<Record<'_>> {
         let combinations = &self.aggregate.combinations;
-        // Every sample brings the same combinations in the same order.
+        // All samples have the same combinations in the same order.
         let places = (0..combinations.len()).cycle();
         self.outcomes
             .iter()
@@ -121,7 +121,7 @@ impl Report<'_> {
         text
     }
 
-    /// N, or from where to where it goes.
+    /// N, or its range.
     fn num_image_tokens(&self) -> String {
         let counts = self.outcomes.iter();
         let counts = counts.map(|outcome| outcome.selection.token_importance.len());
@@ -132,8 +132,7 @@ impl Report<'_> {
     }
 }
 
-/// One sample under one query strategy: a line per head strategy, and what a reader must
-/// know of some of them.
+/// One sample under one query strategy: a line per head strategy, and warnings about some of them.
 fn selections(outcomes: &[Outcome]) -> String {
     let Some(first) = outcomes.first() else {
         return String::new();
@@ -177,7 +176,7 @@ fn selections(outcomes: &[Outcome]) -> String {
     text + "\n"
 }
 
-/// The query rows of a sample; nothing where none are known.
+/// The query rows of a sample; empty if none are known.
 fn title(outcome: &Outcome) -> String {
     let mut title = Vec::new();
     title.extend(outcome.dump.clone());
@@ -195,7 +194,7 @@ fn title(outcome: &Outcome) -> String {
     title.join(", ")
 }
 
-/// A cut's gap as a share of the scores' range.
+/// A cut's gap relative to the range of scores.
 fn gap(gap: Option<f64>) -> String {
     gap.map_or("-".to_owned(), |gap| format!("{gap:.1e}"))
 }
@@ -212,7 +211,7 @@ fn over_samples(aggregate: &Aggregate) -> String {
         .map(String::as_str)
         .zip(&aggregate.combinations)
         .collect();
-    // Names are of both strategies where both vary; then there is a table for each query.
+    // Labels name both strategies if both vary; then there is one table per query strategy.
     let query = |name: &'_ str| name.split_once(" + ").map(|(_, query)| query.to_owned());
     for group in combinations.chunk_by(|a, b| query(a.0) == query(b.0)) {
         if let Some(query) = group.first().and_then(|(name, _)| query(name)) {
@@ -242,7 +241,7 @@ fn combination_table(combinations: &[(&str, &Combination)]) -> String {
     table(&header, &rows, &[2, 3])
 }
 
-/// Heads with how often each was selected, as many as fit.
+/// Heads with their number of selections, as many as fit.
 fn often(combination: &Combination) -> String {
     let heads = combination.ranked_heads();
     let shown = heads.iter().take(MAX_HEADS);
@@ -253,7 +252,7 @@ fn often(combination: &Combination) -> String {
     shown.join(" ") + more
 }
 
-/// Heads named in a line.
+/// Most heads that a line names.
 const MAX_HEADS: usize = 3;
 
 fn ties(combination: &Combination) -> String {
@@ -265,7 +264,7 @@ fn ties(combination: &Combination) -> String {
     }
 }
 
-/// Labels without what all of them have in common, the query or the head strategy.
+/// Labels without the part that all have in common, the query or the head strategy.
 fn short(labels: &[String]) -> Vec<String> {
     let parts: Vec<(&str, &str)> = labels
         .iter()
@@ -283,7 +282,7 @@ fn short(labels: &[String]) -> Vec<String> {
     labels.iter().zip(&parts).map(name).collect()
 }
 
-/// What a reader must know before trusting the line.
+/// Warnings about the line.
 fn notes(audit: &SelectionAudit) -> String {
     let mut notes = Vec::new();
     let cuts = [
@@ -313,7 +312,7 @@ fn notes(audit: &SelectionAudit) -> String {
     notes.join("; ")
 }
 
-/// Combinations that fit side by side in a terminal.
+/// Most combinations that fit side by side in a terminal.
 const MAX_COLUMNS: usize = 12;
 
 fn samples(matrix: &EquivalenceMatrix) -> String {
@@ -339,7 +338,7 @@ fn matrix(matrix: &EquivalenceMatrix) -> String {
         .zip(&labels)
         .map(|(number, label)| format!("{number:>2} {label}"))
         .collect();
-    // A column is three letters and two spaces wide.
+    // A column has three characters and two spaces.
     let longest = named.iter().map(|name| name.chars().count()).max();
     let is_beside = longest.unwrap_or(0) + 5 * labels.len() <= WIDTH;
     let mut header = vec![""];
@@ -364,8 +363,8 @@ fn cell(matrix: &EquivalenceMatrix, i: usize, j: usize) -> String {
     match matrix.get(i, j) {
         Some(_) if i == j => "·".to_owned(),
         Some(pair) if pair.identical_share == 1.0 => "=".to_owned(),
-        // .87 rather than 0.87: twelve columns have to fit.
-        // Rounding must not make different sets look equal.
+        // .87 rather than 0.87, so that twelve columns fit. Rounding must not make different sets
+        // look equal.
         Some(pair) => format!("{:.2}", pair.mean_jaccard.min(0.99))
             .trim_start_matches('0')
             .to_owned(),
@@ -373,7 +372,7 @@ fn cell(matrix: &EquivalenceMatrix, i: usize, j: usize) -> String {
     }
 }
 
-/// Too many combinations for a matrix: those that agree everywhere, as groups.
+/// For too many combinations for a matrix: groups of those that always agree.
 fn twins(matrix: &EquivalenceMatrix) -> String {
     let labels = matrix.labels();
     let is_same = |i: usize, j: usize| {

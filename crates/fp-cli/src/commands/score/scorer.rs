@@ -1,4 +1,4 @@
-//! From opened dumps to selections.
+//! Computes selections from opened dumps.
 
 use anyhow::{Context, Result};
 use fp_kernels::Element;
@@ -16,15 +16,15 @@ use crate::dump::{Dump, Tensor, Values};
 use crate::memory::{Array, Attention};
 use crate::plain::plain;
 
-/// What is asked, checked against the dumps' shapes before anything large is read.
+/// The requested strategies and settings, checked against the dumps' shapes before anything large
+/// is read.
 pub(super) struct Scorer {
     head_strategies: Vec<HeadStrategy>,
     query_strategies: Vec<QueryStrategy>,
     options: SelectOptions,
 }
 
-/// Whole sequences before their values are read, and words that an error about them begins
-/// with.
+/// Whole sequences whose values have not been read yet, and the prefix of errors about them.
 pub(super) struct Subject<'a> {
     pub(super) form: &'a Form,
     pub(super) place: String,
@@ -64,7 +64,7 @@ impl Scorer {
         })
     }
 
-    /// Settings that change nothing on these dumps, in words.
+    /// Settings without any effect on these dumps, in words.
     pub(super) fn without_effect(&self, subjects: &[Subject<'_>]) -> Vec<String> {
         let mut notes = Vec::new();
         let forms = || subjects.iter().map(|subject| subject.form);
@@ -86,7 +86,7 @@ impl Scorer {
         notes
     }
 
-    /// Everything that is selected on one dump: sample by sample, then by query strategy.
+    /// All selections on one dump: sample by sample, then by query strategy.
     pub(super) fn score(&self, at: usize, opened: OpenedDump) -> Result<Vec<Outcome>> {
         let place = opened.place();
         let OpenedDump {
@@ -189,7 +189,7 @@ impl Scorer {
         Ok(found)
     }
 
-    /// Positions that any of the query strategies reads, each of which has its row.
+    /// Positions that any of the query strategies reads; the dump must have rows of all of them.
     fn rows(&self, squares: &Squares<'_>) -> Result<Vec<usize>> {
         let mut rows = Vec::new();
         for strategy in &self.query_strategies {
@@ -205,7 +205,7 @@ impl Scorer {
         Ok(rows)
     }
 
-    /// Every head strategy from where one query strategy looks.
+    /// Selections of all head strategies with the query rows of one query strategy.
     fn select(
         &self,
         squares: &Squares<'_>,
@@ -239,8 +239,8 @@ impl Scorer {
         Ok(selections)
     }
 
-    /// Everything that is selected on an array in memory, and a warning where its rows don't
-    /// look like a softmax's. Attention per head that lies without gaps is read where it is.
+    /// All selections on an array in memory, and a warning where its rows don't look like a
+    /// softmax's. Contiguous attention per head is read in place.
     pub(super) fn score_array<T: Attention>(
         &self,
         array: &Array<'_, T>,
@@ -289,7 +289,7 @@ impl Scorer {
 }
 
 impl Scorer {
-    /// One row per head of each sample, where they lie; samples in parallel.
+    /// One row per head of each sample, read in place; samples in parallel.
     fn score_heads<T: Attention>(
         &self,
         values: &[T],

@@ -1,4 +1,4 @@
-//! A study that another program runs, without this one's terminal and signals.
+//! A study run by another program, without access to the terminal and signals.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{StudyArgs, outcome, report};
 
-/// A study before it is run, its configuration checked.
+/// A study with a checked configuration, ready to run.
 pub struct Study {
     config: StudyConfig,
     options: RunOptions,
@@ -26,23 +26,23 @@ pub enum ConfigSource<'a> {
     Text(&'a str),
 }
 
-/// What a study came to.
+/// Outcome of a study.
 pub enum Outcome {
-    /// It is whole: the object that `finepruner study --json` prints.
+    /// Complete: the object that `finepruner study --json` prints.
     Done(Value),
-    /// It was asked to stop; the same study with the same folder resumes it.
+    /// Stopped on request; running the same study with the same folder resumes it.
     Stopped {
         /// The run's folder.
         folder: PathBuf,
-        /// Samples that are recorded.
+        /// Number of recorded samples.
         done: usize,
-        /// Samples of the run or shard.
+        /// Number of samples of the run or shard.
         total: usize,
     },
 }
 
 impl Study {
-    /// Everything that is wrong with the configuration and the flags is found here.
+    /// Creates a study; reports all problems of the configuration and the flags.
     pub(crate) fn new(config: &ConfigSource<'_>, output: &Path, args: &StudyArgs) -> Result<Study> {
         ensure!(
             !args.phases && !args.efficiency,
@@ -64,16 +64,15 @@ impl Study {
         })
     }
 
-    /// Set it, and the study stops before its next answer.
+    /// A flag that, when set, stops the study before its next answer.
     pub fn stop(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.options.stop)
     }
 
-    /// Runs or resumes it and writes its report; `progress` is told after every job.
+    /// Runs or resumes the study and writes its report; `progress` is called after every job.
     ///
     /// # Errors
-    /// As [`fp_eval::study::run`]; a run of which nothing has an answer; a report that can't
-    /// be written.
+    /// As [`fp_eval::study::run`]; a run without any answer; a report that can't be written.
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Outcome> {
         let folder = &self.options.output;
         let summary = match fp_eval::study::run(&self.config, &self.options, progress) {

@@ -7,8 +7,8 @@ use fp_eval::study::{RunOptions, RunSummary};
 use super::RunArgs;
 use crate::commands::efficiency::{ChildMeter, measure_with};
 
-/// Measures a finished run, unless that was done already, and writes what comes of it into
-/// the run's folder.
+/// Measures a finished run, unless it was measured already, and writes the results into the run's
+/// folder.
 pub(super) fn measure_run(
     summary: &RunSummary,
     settings: EfficiencySettings,

@@ -1,12 +1,12 @@
-//! What each benchmark reports of its own, below the table of accuracies.
+//! Each benchmark's own figures, below the table of accuracies.
 
 use fp_eval::format::{fixed, p_number, signed};
 use fp_report::{Analysis, BY_DATASET, CellSummary, DatasetFigures, Reference};
 
 use crate::table::{WIDTH, table, wrap};
 
-/// A table per dataset whose benchmark reports more than the accuracy; `labels` are the
-/// names of the rows, in three columns.
+/// One table per dataset whose benchmark reports more than the accuracy; `labels` are the names of
+/// the rows, in three columns.
 pub(super) fn own_figures(analysis: &Analysis, labels: &[[String; 3]]) -> String {
     let datasets = analysis.figures.iter();
     datasets

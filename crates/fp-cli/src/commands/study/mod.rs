@@ -1,4 +1,4 @@
-//! `finepruner study`: runs a configuration, records every sample, reports.
+//! `finepruner study`: runs a configuration, records every sample, and reports.
 
 pub(crate) mod background;
 mod efficiency;
@@ -99,24 +99,23 @@ pub(crate) fn run(args: &StudyArgs) -> Result<()> {
     execute(&config, output, &args.run, &args.finish())
 }
 
-/// What is done with a finished run.
+/// Steps after a finished run.
 pub(super) struct Finish {
     pub(super) json: bool,
     pub(super) report: bool,
 }
 
-/// A run that came to its end.
+/// A finished run.
 struct Done {
     summary: RunSummary,
-    /// What has no answer.
+    /// Questions and answers that failed.
     failures: Failures,
     report: Option<Written>,
-    /// Whether time and memory were measured, where they were to be: the records are whole
-    /// either way.
+    /// Whether time and memory were measured, if requested; the records are complete in any case.
     measured: Result<()>,
 }
 
-/// Runs a study and says what came of it.
+/// Runs a study and prints the outcome.
 pub(super) fn execute(
     config: &StudyConfig,
     output: PathBuf,
@@ -135,8 +134,8 @@ pub(super) fn execute(
     Incomplete::check(&done.failures, args.allow_failed)
 }
 
-/// Says before anything is run which settings change nothing, and which datasets lack images:
-/// that may be a folder that is yet to be filled.
+/// Warns before the run about settings without any effect, and about datasets with missing images,
+/// whose folder may not be filled yet.
 fn warn_at_start(spec: &RunSpec) {
     warn(&spec.grid.without_effect(&spec.model.shape));
     let lacking = spec.datasets.iter().filter(|d| d.num_missing_images > 0);
@@ -155,7 +154,7 @@ fn warn_at_start(spec: &RunSpec) {
     warn(&notes);
 }
 
-/// Says what a GPU's memory is needed for, before weights are read.
+/// Reports the planned use of GPU memory, before weights are read.
 fn say_memory(needs: &MemoryNeeds, free: u64) {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     eprintln!(
@@ -194,7 +193,7 @@ fn carry_out(
     };
     watch.finish(folder, summary.num_samples);
     let failures = Failures::of(&fp_report::Run::read(folder)?);
-    // A shard is a part of something that may well have answers.
+    // If a shard has no answer, other shards of the study may still have some.
     anyhow::ensure!(
         args.is_shard() || !failures.is_total(),
         "all {} failed, and there is nothing to report: {}; `finepruner records {}` lists every reason",
@@ -206,7 +205,7 @@ fn carry_out(
         Some(settings) => efficiency::measure_run(&summary, settings, &options, args, finish.json),
         None => Ok(()),
     };
-    // A shard of a study is no study: it is reported when it is merged.
+    // A shard isn't reported: the report is written when the shards are merged.
     let report = if finish.report && !args.is_shard() {
         Some(report(&summary)?)
     } else {
@@ -227,7 +226,7 @@ fn report(summary: &RunSummary) -> Result<Written> {
     fp_report::write(folder).with_context(|| format!("report of {}", folder.display()))
 }
 
-/// `runs/` and the name of the configuration; a quick look and a shard have their own.
+/// `runs/` and the name of the configuration; quick runs and shards have their own suffix.
 fn default_output(config: &Path, overrides: &Overrides, run: &RunArgs) -> Result<PathBuf> {
     let name = config
         .file_stem()

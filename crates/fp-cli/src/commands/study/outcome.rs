@@ -1,4 +1,4 @@
-//! What came of a run, on standard output.
+//! Outcome of a run, on standard output.
 
 use std::collections::BTreeMap;
 
@@ -16,23 +16,23 @@ use super::progress::duration;
 use crate::commands::{cells_of, print_json, print_text};
 use crate::table::{WIDTH, table, wrap};
 
-/// Failures that are named; the others are counted.
+/// Most failures that are named; the others are counted.
 const MOST_NAMED: usize = 3;
 
 #[derive(Serialize)]
 struct Outcome<'a> {
-    /// What has no answer, by kind and one by one; left out where everything has.
+    /// All failures, by kind and individually; omitted where everything was answered.
     #[serde(skip_serializing_if = "Failures::is_empty")]
     failures: &'a Failures,
     summary: &'a RunSummary,
     cells: Vec<CellOutcome<'a>>,
     failed: Vec<Failed<'a>>,
-    /// Questions without an image; none where the data have none.
+    /// Text-only questions; `None` where the data have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     text_only: Option<TextOnly>,
-    /// Where image tokens stood in the sequences, per dataset.
+    /// Positions of the image tokens in the sequences, by dataset.
     image_ranges: Vec<ImageRange>,
-    /// What each benchmark reports of its own, where there is a report.
+    /// Each benchmark's own figures, if there is a report.
     #[serde(skip_serializing_if = "Option::is_none")]
     figures: Option<&'a [DatasetFigures]>,
     report: Option<Vec<String>>,
@@ -42,13 +42,13 @@ struct Outcome<'a> {
 struct CellOutcome<'a> {
     #[serde(flatten)]
     result: &'a CellResult,
-    /// Of the accuracy, at the configured confidence; none with fewer than two images.
+    /// Interval of the accuracy at the configured confidence; `None` with fewer than two images.
     interval: Option<[f64; 2]>,
-    /// How the interval came about.
+    /// Method of the interval.
     interval_method: Option<IntervalKind>,
 }
 
-/// A sample that has no answer.
+/// A sample without an answer.
 #[derive(Serialize)]
 struct Failed<'a> {
     index: usize,
@@ -56,14 +56,14 @@ struct Failed<'a> {
     error: &'a str,
 }
 
-/// The outcome as JSON, within something else.
+/// The outcome as JSON, for use inside another object.
 pub(super) fn value(summary: &RunSummary, report: Option<&Written>) -> Result<serde_json::Value> {
     with_outcome(summary, report, |outcome| {
         Ok(serde_json::to_value(outcome)?)
     })
 }
 
-/// The outcome for programs.
+/// Prints the outcome as JSON.
 pub(super) fn print_as_json(summary: &RunSummary, report: Option<&Written>) -> Result<()> {
     with_outcome(summary, report, |outcome| print_json(outcome))
 }
@@ -110,7 +110,7 @@ fn file_names(report: &Written) -> Vec<String> {
     files.map(|file| file.display().to_string()).collect()
 }
 
-/// The outcome for people.
+/// Prints the outcome as text.
 pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()> {
     let run = Run::read(&summary.output)?;
     let results = cells_of(&run)?;
@@ -146,7 +146,7 @@ pub(super) fn print(summary: &RunSummary, report: Option<&Written>) -> Result<()
     print_text(&text)
 }
 
-/// Accuracy of every cell, what is the same in all of them said once.
+/// Accuracy of every cell; what all cells have in common is stated once.
 fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) -> String {
     let labels = labels(cells, results);
     let rows: Vec<Vec<String>> = cells
@@ -191,7 +191,7 @@ fn cell_table(cells: &[CellSummary], results: &[CellResult], confidence: f64) ->
     Shared::of(cells).caption() + &table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7])
 }
 
-/// What tells each cell from the others: strategy, h and kept tokens.
+/// Labels that distinguish cells: strategy, h and kept tokens.
 fn labels(cells: &[CellSummary], results: &[CellResult]) -> Vec<[String; 3]> {
     let shared = Shared::of(cells);
     let cells = cells.iter().zip(results);
@@ -206,7 +206,7 @@ fn labels(cells: &[CellSummary], results: &[CellResult]) -> Vec<[String; 3]> {
     cells.map(label).collect()
 }
 
-/// Vanilla's accuracy on the samples of those cells that answered others than it did.
+/// Vanilla's accuracy on the samples of cells that answered other samples than vanilla did.
 fn on_same_questions(cells: &[CellSummary]) -> String {
     let mut groups: Vec<(usize, f64, Vec<&str>)> = Vec::new();
     for cell in cells {
@@ -254,7 +254,7 @@ impl Shared<'_> {
         };
         let (head, query) = (only(heads), only(queries));
         Shared {
-            // One of the two has to be left for the rows.
+            // The rows need one of the two.
             head: head.filter(|_| query.is_none()),
             query,
         }
@@ -268,7 +268,7 @@ impl Shared<'_> {
         }
     }
 
-    /// A method by what tells it from the others.
+    /// A method, named by what distinguishes it from the others.
     fn name(&self, method: &Method) -> String {
         match method {
             Method::Strategy {
@@ -322,13 +322,13 @@ fn missing() -> String {
     "–".to_owned()
 }
 
-/// K, where the study has several.
+/// K, if the study has several.
 fn at_layer(cell: &Cell) -> String {
     cell.prune_layer
         .map_or(String::new(), |layer| format!("K{layer} "))
 }
 
-/// Kept tokens; a mean has a decimal only where it isn't the same everywhere.
+/// Number of kept tokens; a mean has a decimal only if the number isn't constant.
 fn kept(mean: f64) -> String {
     match mean.fract() {
         0.0 => format!("{mean:.0}"),
@@ -353,8 +353,8 @@ fn failed(run: &Run) -> Vec<Failed<'_>> {
     failed.collect()
 }
 
-/// What a verdict would say before and below its headline: what failed, and what is not part
-/// of the figures.
+/// The parts that a verdict would print around its headline: failures, and what the figures don't
+/// include.
 fn unreported(run: &Run) -> String {
     let mut text = Failures::of(run).text() + &failed_answers(run);
     for sentence in text_only(run).iter().flat_map(TextOnly::sentences) {
@@ -363,9 +363,10 @@ fn unreported(run: &Run) -> String {
     text
 }
 
-/// Which single answers failed and why: the first ones, and how many more.
+/// Failed answers of single cells with their reasons: the first ones, and the number of further
+/// ones.
 fn failed_answers(run: &Run) -> String {
-    // The same cause fails every cell that reads the same attention.
+    // All cells that read the same attention fail for the same reason.
     let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in &run.records {
         for (error, count) in &record.cell_errors {

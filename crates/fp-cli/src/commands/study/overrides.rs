@@ -1,4 +1,4 @@
-//! Flags that replace what a study's configuration says.
+//! Flags that override a study's configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use fp_scoring::{
 
 use crate::arguments::OneOrAll;
 
-/// Samples and head counts of a quick look.
+/// Number of samples in a quick run.
 const QUICK_LIMIT: usize = 60;
 
 /// Every setting of a configuration, to be replaced.
@@ -170,19 +170,19 @@ pub(crate) struct Overrides {
     pub(super) quick: bool,
 }
 
-/// Keys that the flags replaced, and the flags.
+/// Keys that flags replaced, with the flags.
 type Replaced = Vec<(&'static str, &'static str)>;
 
 impl Overrides {
     /// The configuration in `path` with these flags applied, its values checked.
     ///
-    /// Everything that is wrong with the file and with the flags is reported at once.
+    /// All problems of the file and of the flags are reported at once.
     pub(crate) fn read(&self, path: &Path) -> Result<StudyConfig> {
         Ok(self.look_at(ConfigFile::read(path)?).finish()?)
     }
 
-    /// As [`Overrides::read`], of a file that was read and for a study that starts now: the
-    /// device, the model and the datasets have to be there and to fit.
+    /// As [`Overrides::read`], for a file that was read already and a study that starts now: the
+    /// device, the model and the datasets must exist and fit.
     pub(crate) fn to_run(&self, file: ConfigFile) -> Result<StudyConfig> {
         let mut file = self.look_at(file);
         if let Some(config) = &file.config {
@@ -210,7 +210,7 @@ impl Overrides {
         file
     }
 
-    /// Puts the flags into `config`; gives the keys that they replaced.
+    /// Applies the flags to `config`; returns the keys that they replaced.
     fn apply(&self, config: &mut StudyConfig, found: &mut Diagnostics) -> Replaced {
         let mut replaced = Replaced::new();
         self.apply_budgets(config, &mut replaced);
@@ -273,7 +273,7 @@ impl Overrides {
         let given = replace_optional(&mut config.limit, self.limit);
         note(given, "limit", "--limit");
         replace(&mut config.seed, self.seed);
-        // After the other flags: which baselines there are depends on the strategies.
+        // After the other flags, since the possible baselines depend on the strategies.
         self.apply_strategies(config, &mut replaced);
         self.apply_statistics(config, &mut replaced);
         replaced
@@ -350,8 +350,8 @@ impl Overrides {
             config.query_selection_strategies = vec![query];
             replaced.push((QUERIES, "--fixed-query-selection"));
         }
-        // A baseline of the file that the flags took out of the study is no baseline any
-        // more; one that never was in it is an error.
+        // If the flags removed the file's baseline from the study, it is dropped; one that never
+        // was in the study is an error.
         let now = varied(config);
         let baseline = &mut config.statistics.baseline;
         let is_gone = |name: &str| before.contains(&name) && !now.contains(&name);
@@ -360,7 +360,7 @@ impl Overrides {
         }
     }
 
-    /// Whether the seeds were replaced; a control that isn't known goes to `found`.
+    /// Whether the seeds were replaced; an unknown control is added to `found`.
     fn apply_controls(&self, controls: &mut Controls, found: &mut Diagnostics) -> bool {
         if !self.controls.is_empty() {
             let seeds = std::mem::take(&mut controls.random_seeds);
@@ -384,7 +384,7 @@ impl Overrides {
     }
 }
 
-/// The shipped configuration of a study, where none is named.
+/// The shipped configuration of a study, unless one is named.
 pub(crate) fn config_path(given: Option<&Path>) -> Result<PathBuf> {
     given
         .map(Path::to_owned)
@@ -407,7 +407,7 @@ fn varied(config: &StudyConfig) -> Vec<&'static str> {
     }
 }
 
-/// Whether there was a value to put in.
+/// Whether there was a value to assign.
 fn replace<T>(place: &mut T, value: Option<T>) -> bool {
     let is_given = value.is_some();
     if let Some(value) = value {
@@ -431,7 +431,7 @@ fn replace_list<T: Clone>(place: &mut Vec<T>, values: &[T]) -> bool {
     !values.is_empty()
 }
 
-/// A value by the name that configurations have for it.
+/// Parses a value by its name in configurations.
 fn parse_named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::from(name)).map_err(|error| error.to_string())
 }

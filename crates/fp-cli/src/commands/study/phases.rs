@@ -1,5 +1,4 @@
-//! `finepruner study --phases`: one study after the other, each with what the one before
-//! found.
+//! `finepruner study --phases`: studies in sequence, each using the result of the one before.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,7 +17,7 @@ use super::{Done, StudyArgs, carry_out, outcome};
 use crate::commands::{Incomplete, print_json, print_text};
 use crate::interrupt::Watch;
 
-/// The shipped configurations, which an installed binary has no folder for.
+/// The shipped configurations, embedded because an installed binary has no folder of them.
 macro_rules! shipped {
     ($name:literal) => {
         (
@@ -31,7 +30,7 @@ const A: (&str, &str) = shipped!("ablation_a_config.json");
 const B: (&str, &str) = shipped!("ablation_b_config.json");
 const FULL: (&str, &str) = shipped!("full_config.json");
 
-/// What all phases came to, for programs.
+/// Results of all phases, for JSON.
 #[derive(Serialize)]
 struct Phases {
     a: Value,
@@ -39,7 +38,7 @@ struct Phases {
     b: Value,
     query_selection: Choice<QueryStrategy>,
     full: Value,
-    /// Where errors and cases are.
+    /// The report with errors and cases.
     report: PathBuf,
 }
 
@@ -48,7 +47,7 @@ struct Phases {
 struct Choice<S> {
     strategy: S,
     baseline: S,
-    /// Whether the held-out half of the images confirms that it beats the baseline.
+    /// Whether the confirmation half of the images confirms that it beats the baseline.
     is_confirmed: bool,
 }
 
@@ -56,7 +55,7 @@ impl<S: Copy + PartialEq + FromStr> Choice<S>
 where
     S::Err: std::error::Error + Send + Sync + 'static,
 {
-    /// The strategy that a test on the held-out half confirms, or else the baseline.
+    /// The strategy that the test on the confirmation half confirms, or else the baseline.
     fn of(config: &StudyConfig, done: &Done) -> Result<Choice<S>> {
         let analysis = done.report.as_ref().map(|report| &report.analysis);
         let best = analysis.and_then(|analysis| analysis.best.as_ref());
@@ -72,7 +71,7 @@ where
         })
     }
 
-    /// The strategy, and the baseline where that is another.
+    /// The strategy, and the baseline if that is another.
     fn both(self) -> Vec<S> {
         if self.strategy == self.baseline {
             vec![self.strategy]
@@ -99,14 +98,14 @@ impl<S: fmt::Display> fmt::Display for Choice<S> {
     }
 }
 
-/// Runs studies A and B and what they lead to in full.
+/// Runs studies A and B, and the full evaluation of their results.
 pub(super) fn run(args: &StudyArgs) -> Result<()> {
     let folder = match &args.output {
         Some(folder) => folder.clone(),
         None if args.overrides.quick => PathBuf::from("runs/study-quick"),
         None => PathBuf::from("runs/study"),
     };
-    // All of them first: what is wrong with a flag is said before hours of work.
+    // All configurations first: invalid flags are reported before hours of work.
     let read = |(name, text)| {
         let file = ConfigFile::of_text(Path::new(name), text);
         args.overrides.to_run(file)

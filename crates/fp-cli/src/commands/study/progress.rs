@@ -1,11 +1,11 @@
-//! How far a run is: one line that renews itself on a terminal, else a line now and then.
+//! Progress of a run: one updating line on a terminal, else a line at intervals.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use fp_eval::study::Progress;
 
-/// A new line on a terminal at most this often, elsewhere at most that often.
+/// Shortest intervals between updates, on a terminal and elsewhere.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
 const PLAIN_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -15,7 +15,7 @@ pub(super) struct ProgressLine {
     shown: Option<Instant>,
     is_terminal: bool,
     is_silent: bool,
-    /// A line is shown that has no end yet.
+    /// Whether the shown line has no line break yet.
     is_open: bool,
 }
 
@@ -30,7 +30,7 @@ impl ProgressLine {
         }
     }
 
-    /// Leaves the line that renews itself, so that others can follow.
+    /// Ends the updating line, so that other output can follow.
     pub(super) fn end(&mut self) {
         if self.is_open {
             let _ = writeln!(std::io::stderr());
@@ -38,7 +38,7 @@ impl ProgressLine {
         }
     }
 
-    /// Shows where the run is, unless that was just done.
+    /// Shows the progress, unless it was just shown.
     pub(super) fn show(&mut self, progress: Progress) {
         let interval = if self.is_terminal {
             TERMINAL_INTERVAL
@@ -50,14 +50,14 @@ impl ProgressLine {
         if self.is_silent || !(is_due || is_end) {
             return;
         }
-        // Reading data and weights comes before the first sample and is no part of the rate.
+        // Data and weights are read before the first sample, which isn't part of the rate.
         if self.shown.is_none() {
             self.start = Instant::now();
         }
         self.shown = Some(Instant::now());
         let text = line(progress, self.start.elapsed());
         let mut out = std::io::stderr().lock();
-        // Where nobody reads, there is nobody to tell.
+        // If standard error is closed, nothing can be reported.
         let _ = if self.is_terminal {
             write!(out, "\r\x1b[2K{text}{}", if is_end { "\n" } else { "" })
         } else {
@@ -98,7 +98,7 @@ fn line(progress: Progress, elapsed: Duration) -> String {
     text
 }
 
-/// Seconds as people say them.
+/// A duration in words.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;
     match whole {

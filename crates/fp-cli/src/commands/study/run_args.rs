@@ -1,4 +1,4 @@
-//! Flags that say how a study is run; none of them changes what comes out.
+//! Flags for the execution of a study, none of which changes its results.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use fp_eval::study::{Engine, RunOptions, Shard};
 
-/// Threads that a machine may be asked for.
+/// Most threads that may be requested.
 const MOST_THREADS: usize = 4096;
-/// Questions that may be answered together.
+/// Most questions that may be answered together.
 const MOST_TOGETHER: usize = 65_536;
 
 /// How a study is run.
@@ -62,8 +62,7 @@ impl RunArgs {
         }
     }
 
-    /// The flags that were given, for a program that runs a shard of the study: all but which
-    /// shard it is.
+    /// The given flags, for a program that runs a shard of the study; without the shard itself.
     pub(crate) fn flags(&self) -> Vec<String> {
         let threads = self.threads.map(|n| format!("--threads={n}"));
         let loaders = self.loaders.map(|n| format!("--loaders={n}"));
@@ -77,7 +76,7 @@ impl RunArgs {
         fixed.into_iter().chain(given).collect()
     }
 
-    /// The end of a folder's name: nothing, or which shard it is for.
+    /// Suffix of a folder's name: empty, or the shard.
     pub(crate) fn shard_name(&self) -> String {
         self.shard.map_or(String::new(), |shard| {
             format!("-{}of{}", shard.index, shard.count)
@@ -90,7 +89,7 @@ impl RunArgs {
     }
 }
 
-/// A number from 1 up to `most`.
+/// Parses a number from 1 up to `most`.
 fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),

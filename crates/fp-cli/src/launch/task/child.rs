@@ -1,4 +1,4 @@
-//! The study of one shard, as a task runs it.
+//! The study of one shard, run by a task.
 
 use std::fs::File;
 use std::process::{Command, ExitStatus, Stdio};
@@ -13,8 +13,7 @@ use fp_launch::{
 
 use super::TASK_VARIABLE;
 
-/// How long the study of an earlier start is waited for that has lost its task and is about
-/// to stop.
+/// How long to wait for the study of an earlier start that has lost its task and is about to stop.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The study of one shard.
@@ -27,7 +26,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts a shard; none where all of it is recorded.
+    /// Starts the study of a shard; `None` if all of it is recorded.
     pub(super) fn start(
         folder: &LaunchFolder,
         manifest: &Manifest,
@@ -73,7 +72,7 @@ impl Child {
         #[cfg(unix)]
         {
             use std::os::unix::process::CommandExt;
-            // What is sent to the task's group reaches the study once, by the task.
+            // A signal to the task's group reaches the study only once, through the task.
             command.process_group(0);
         }
         let process = command.spawn().context("cannot start a study")?;
@@ -95,23 +94,23 @@ impl Child {
                 ended_by: None,
             },
         };
-        // Whoever asks how far this is must find it. Where nothing can be written, the study
-        // says so in its own words.
+        // Written at once, so that the status shows the shard. If writing fails, the study reports
+        // it itself.
         child.write();
         Ok(Some(child))
     }
 
-    /// Whether the study runs.
+    /// Whether the study is running.
     pub(super) fn is_running(&self) -> bool {
         self.state.outcome.is_none()
     }
 
-    /// What was last noted of the shard.
+    /// The last recorded state of the shard.
     pub(super) fn state(&self) -> &ShardState {
         &self.state
     }
 
-    /// How the study ended; none while it runs.
+    /// Outcome of the study; `None` while it runs.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.state.outcome
     }
@@ -125,7 +124,7 @@ impl Child {
         }
     }
 
-    /// Looks whether the study has ended.
+    /// Checks whether the study has ended.
     pub(super) fn look(&mut self) -> Result<()> {
         if self.is_running()
             && let Some(status) = self.process.try_wait()?
@@ -135,7 +134,7 @@ impl Child {
         Ok(())
     }
 
-    /// Notes how far the study is.
+    /// Records the study's progress.
     pub(super) fn tell(&mut self) {
         if self.is_running() {
             self.count();
@@ -166,9 +165,9 @@ impl Child {
         let state = &mut self.state;
         let is_whole = state.counted.lines >= self.total;
         let outcome = match status.code() {
-            // 3: questions failed, and are recorded as such.
+            // 3: some questions failed, and are recorded as failed.
             Some(0 | 3) if is_whole => Outcome::Done,
-            // After signals that ask, and after one that doesn't.
+            // Exit codes after SIGINT, SIGUSR1 and SIGTERM; none after a signal that kills.
             Some(130 | 138 | 143 | 158) | None => Outcome::Interrupted,
             _ => Outcome::Failed,
         };
@@ -189,7 +188,7 @@ impl Child {
         self.write();
     }
 
-    /// What became of a shard that failed.
+    /// Description of a failed shard.
     pub(super) fn trouble(&self) -> String {
         let state = &self.state;
         let log = self.folder.shard_log(state.shard, state.starts);
@@ -202,7 +201,7 @@ impl Child {
     }
 }
 
-/// Waits while the study of an earlier start still has the shard's lock on this host.
+/// Waits while the study of an earlier start holds the shard's lock on this host.
 fn wait_for_earlier(folder: &LaunchFolder, shard: usize) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE

@@ -1,7 +1,7 @@
-//! `finepruner launch task`: what a job of a launch runs.
+//! `finepruner launch task`: the program of a launch's jobs.
 //!
-//! It starts a study per shard, notes how far each is, passes signals on, and says by its
-//! exit code, and to Slurm, whether the task is to be started again.
+//! It starts one study per shard, records their progress, forwards signals, and tells Slurm by its
+//! exit code and by requeueing whether the task must be started again.
 
 mod child;
 
@@ -17,13 +17,13 @@ use child::Child;
 
 use crate::commands::print_json;
 
-/// Set for the studies that a task starts: the first SIGTERM lets them finish the questions
-/// at hand, and they stop when the task is gone.
+/// Environment variable for the studies that a task starts: the first SIGTERM lets them finish the
+/// current questions, and they stop when the task is gone.
 pub(crate) const TASK_VARIABLE: &str = "FINEPRUNER_TASK";
 
-/// How often signals and ends of studies are looked for.
+/// Interval of checks for signals and finished studies.
 const TICK: Duration = Duration::from_millis(100);
-/// How often it is noted how far the shards are.
+/// Interval of recording the shards' progress.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Run a task of a launch, as its jobs do: one shard, or several side by side.
@@ -48,12 +48,12 @@ pub(super) struct TaskArgs {
     json: bool,
 }
 
-/// Signals that came so far.
+/// Signals received so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Asked {
     /// SIGUSR1: the time limit is near.
     is_warned: bool,
-    /// SIGTERM or SIGINT, so many times.
+    /// Number of SIGTERMs and SIGINTs.
     num_terminated: usize,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn run(args: &TaskArgs) -> Result<()> {
     end(args, &manifest, &children, signals.asked())
 }
 
-/// Says what came of the shards.
+/// Reports the outcome of the shards.
 fn end(args: &TaskArgs, manifest: &Manifest, children: &[Child], asked: Asked) -> Result<()> {
     let task = args.task;
     let failed: Vec<String> = children
@@ -132,7 +132,8 @@ fn end(args: &TaskArgs, manifest: &Manifest, children: &[Child], asked: Asked) -
         return Ok(());
     }
     eprintln!("task {task} stopped before its end; its next start continues it");
-    // Whoever terminates a task says whether it is started again: `scancel` doesn't.
+    // After a termination from outside, the sender decides about a restart: `scancel` doesn't want
+    // one.
     if asked.num_terminated == 0
         && let Ok(job) = std::env::var("SLURM_JOB_ID")
     {
@@ -147,7 +148,7 @@ fn end(args: &TaskArgs, manifest: &Manifest, children: &[Child], asked: Asked) -
     std::process::exit(i32::from(REQUEUE_EXIT))
 }
 
-/// Signals, looked for now and then.
+/// Pending signals, polled at intervals.
 #[cfg(unix)]
 struct Signals {
     signals: signal_hook::iterator::Signals,
@@ -177,7 +178,7 @@ impl Signals {
     }
 }
 
-/// Elsewhere the system ends the program, which loses nothing either.
+/// On other systems the program is ended by the system, without loss of records.
 #[cfg(not(unix))]
 struct Signals;
 

@@ -1,13 +1,13 @@
-//! Boxes and sizes against the image that they are of.
+//! Checks boxes and sizes against the image.
 
 use super::ProblemKind;
 use crate::dataset::Benchmark;
 use crate::sample::Sample;
 
-/// How far a box may reach over the edge: annotations round to whole pixels.
+/// Pixels that a box may extend beyond the edge, since annotations round to whole pixels.
 const SLACK: f64 = 1.0;
 
-/// What can only be told once the images were looked at.
+/// Problems that can only be found once the images were inspected.
 pub(super) struct Late {
     benchmark: Benchmark,
     pub(super) found: Vec<(usize, ProblemKind, String)>,
@@ -23,7 +23,7 @@ impl Late {
         }
     }
 
-    /// Holds a sample to its image's width and height in pixels.
+    /// Checks a sample against its image's width and height in pixels.
     pub(super) fn check(&mut self, number: usize, sample: &Sample, size: [usize; 2]) {
         let [width, height] = size;
         if let Some([stated_width, stated_height]) = sample.image_size
@@ -40,7 +40,8 @@ impl Late {
             let (width, height) = (width as f64, height as f64);
             let is_outside = x1 <= 0.0 || y1 <= 0.0 || x0 >= width || y0 >= height;
             let is_cut = x0 < -SLACK || y0 < -SLACK || x1 > width + SLACK || y1 > height + SLACK;
-            // The boxes of a published benchmark are as they are; one's own can be mended.
+            // The boxes of a published benchmark are given; those of the user's own data can be
+            // corrected.
             if is_cut && !is_outside && self.benchmark != Benchmark::Plain {
                 self.num_cut_boxes += 1;
             } else if is_outside || is_cut {

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::images::Looked;
 use crate::dataset::ImageRef;
 
-/// For each image that has the bytes of one before it, both places: its own, and that of
-/// the first such one. Rows of tables are left out, since a table holds an image once for
-/// each of its questions.
+/// For each image with the same bytes as an earlier one, its index and that of the first such
+/// image. Rows of tables are not considered, since a table repeats an image for each of its
+/// questions.
 pub(super) fn copies(images: &[&ImageRef], looked: &[Looked]) -> Vec<(usize, usize)> {
     let mut by_mark: BTreeMap<(u64, u32), Vec<usize>> = BTreeMap::new();
     for (place, (image, looked)) in images.iter().zip(looked).enumerate() {
@@ -18,7 +18,7 @@ pub(super) fn copies(images: &[&ImageRef], looked: &[Looked]) -> Vec<(usize, usi
             by_mark.entry(mark).or_default().push(place);
         }
     }
-    // Only files of one length and checksum are read again.
+    // Only files of equal length and checksum are read again.
     let same: Vec<usize> = by_mark
         .into_values()
         .filter(|g| g.len() > 1)

@@ -1,4 +1,4 @@
-//! What was found about images, by kind.
+//! Findings about images, by kind.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::dataset::ImageRef;
 pub enum ImageFault {
     /// No such file, or one that can't be read.
     Unreadable,
-    /// No bytes at all.
+    /// An empty file.
     Empty,
     /// A web page, a pointer of Git LFS, or anything else that is no image.
     NotAnImage,
     /// Damaged or cut off.
     Damaged,
-    /// An image of a kind that isn't read here.
+    /// An image format that is not supported.
     Unsupported,
-    /// More pixels than are decoded.
+    /// More pixels than the decoding limit.
     TooLarge,
 }
 
 impl ImageFault {
-    /// In words, behind a count.
+    /// Description that follows a count.
     pub const fn name(self) -> &'static str {
         match self {
             ImageFault::Unreadable => "can't be read",
@@ -37,12 +37,12 @@ impl ImageFault {
     }
 }
 
-/// What one should know of an image that can be used.
+/// A remark on an image that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ImageNote {
-    /// An EXIF orientation that is not followed.
+    /// An EXIF orientation, which is ignored.
     Turned,
     /// 16-bit grey, whose samples are clipped at 255.
     Grey16,
@@ -50,14 +50,14 @@ pub enum ImageNote {
     Animated,
     /// Transparent colours of a palette.
     PaletteAlpha,
-    /// Something around the pixels is damaged or missing.
+    /// Damaged or missing data outside the pixels.
     Irregular,
     /// The same bytes as another file.
     Copy,
 }
 
 impl ImageNote {
-    /// In words, behind a count and `image` or `images`.
+    /// Description that follows a count and `image` or `images`.
     pub const fn name(self) -> &'static str {
         match self {
             ImageNote::Turned => {
@@ -76,22 +76,22 @@ impl ImageNote {
     }
 }
 
-/// One image about which something was found.
+/// An image with a finding.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding<K> {
-    /// Its file, or its place in one.
+    /// Its file, or its position in one.
     pub image: String,
     /// What kind of finding.
     pub kind: K,
     /// What was found.
     pub message: String,
-    /// Id of the first question about it.
+    /// Id of the first question on it.
     pub question: String,
-    /// Questions about it.
+    /// Number of questions on it.
     pub num_questions: usize,
 }
 
-/// What was found about images, counted by kind.
+/// Findings about images, counted by kind.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Findings<K: Ord> {
     total: usize,
@@ -103,7 +103,7 @@ pub struct Findings<K: Ord> {
 pub type ImageProblem = Finding<ImageFault>;
 /// Images that can't be used.
 pub type ImageProblems = Findings<ImageFault>;
-/// Images that can be used, with something that one should know.
+/// Images that can be used, with a remark.
 pub type ImageNotes = Findings<ImageNote>;
 
 impl<K: Ord> Default for Findings<K> {
@@ -116,7 +116,7 @@ impl<K: Ord> Default for Findings<K> {
     }
 }
 
-/// An image with the questions about it.
+/// An image with the questions on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Used<'a> {
     pub(super) image: &'a ImageRef,
@@ -126,7 +126,7 @@ pub(super) struct Used<'a> {
 }
 
 impl<K: Ord + Copy> Findings<K> {
-    /// How many are kept in full.
+    /// Number of findings that are kept in full.
     pub const MOST_KEPT: usize = 100_000;
 
     pub(super) fn add(&mut self, kind: K, used: Used<'_>, message: &str) {
@@ -148,12 +148,12 @@ impl<K: Ord + Copy> Findings<K> {
         self.total == 0
     }
 
-    /// All findings; an image may have several.
+    /// Number of findings; an image may have several.
     pub fn len(&self) -> usize {
         self.total
     }
 
-    /// Findings of each kind.
+    /// Number of findings of each kind.
     pub fn counts(&self) -> &BTreeMap<K, usize> {
         &self.counts
     }
@@ -163,7 +163,7 @@ impl<K: Ord + Copy> Findings<K> {
         &self.first
     }
 
-    /// The first `most` of them, and the first of each kind that is not among those.
+    /// The first `most` findings, and the first of each kind that is not among them.
     pub fn named(&self, most: usize) -> Vec<&Finding<K>> {
         let mut kinds: Vec<K> = Vec::new();
         let mut named = Vec::new();

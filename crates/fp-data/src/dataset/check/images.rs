@@ -1,4 +1,4 @@
-//! Whether images can be read, told from their structure or from every pixel.
+//! Checks whether images can be read, from their structure or by decoding every pixel.
 
 use std::io;
 
@@ -13,12 +13,12 @@ use crate::dataset::ImageRef;
 /// Width and height, or what is wrong.
 pub(super) type Found = Result<[usize; 2], (ImageFault, String)>;
 
-/// What looking at an image told.
+/// Result of inspecting an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Looked {
     pub(super) found: Found,
     pub(super) notes: Vec<(ImageNote, String)>,
-    /// Number and checksum of the bytes of an image that can be used, equal for equal bytes.
+    /// Number and checksum of the bytes of an image that can be used; equal bytes have equal marks.
     pub(super) mark: Option<(u64, u32)>,
 }
 
@@ -32,8 +32,8 @@ impl Looked {
     }
 }
 
-/// Looks at images, each by itself but for those of one Parquet file, whose rows are read
-/// in their order. The result is in the order of `images`.
+/// Inspects images in parallel; those of one Parquet file are read in the order of its rows. The
+/// results are in the order of `images`.
 pub(super) fn look_at(images: &[&ImageRef], depth: CheckDepth) -> Vec<Looked> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     #[cfg(feature = "parquet")]
@@ -150,7 +150,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// Looked at by its structure and by all of its pixels.
+    /// Inspects by structure, and by all pixels.
     fn looks(bytes: &[u8]) -> [Found; 2] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(found.unwrap_err().0, ImageFault::Unreadable);
     }
 
-    /// A header alone doesn't cost what its pixels would.
+    /// A header that claims a huge image must not cost the time of decoding one.
     #[test]
     fn huge_images_are_too_large() {
         let mut png = encoded(ImageFormat::Png, 8);

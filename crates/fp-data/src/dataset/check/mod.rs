@@ -1,4 +1,4 @@
-//! Everything that is wrong with a dataset: its lines, its images, its boxes.
+//! Finds everything that is wrong with a dataset: its lines, its images, its boxes.
 
 mod boxes;
 mod copies;
@@ -17,30 +17,30 @@ use fp_scoring::error_text;
 use super::{DatasetError, DatasetSplit, ImageRef, ProblemKind, Problems, Reading, find_all};
 use findings::Used;
 
-/// How closely images are looked at.
+/// How thoroughly images are inspected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CheckDepth {
-    /// Their headers and the structure of their files, to the end.
+    /// Headers and the structure of the whole file.
     #[default]
     Header,
-    /// Every pixel is decoded, too.
+    /// In addition, every pixel is decoded.
     Decode,
 }
 
 /// A dataset with everything that is wrong with it.
 #[derive(Debug)]
 pub struct Checked {
-    /// What could be read; none where not even its questions could.
+    /// The part that could be read; `None` where not even the questions could.
     pub reading: Option<Reading>,
-    /// What is wrong with files as a whole, each naming its file.
+    /// Problems of whole files, each naming its file.
     pub errors: Vec<String>,
     /// Lines with a problem, boxes and sizes included.
     pub problems: Problems,
     /// Images with a problem.
     pub images: ImageProblems,
-    /// Images that can be used, with something that one should know.
+    /// Images that can be used, with a remark.
     pub image_notes: ImageNotes,
-    /// Boxes of a benchmark that reach over the edge of their image, which cuts them.
+    /// Number of a benchmark's boxes that extend beyond their image and are clipped.
     pub num_cut_boxes: usize,
 }
 
@@ -50,7 +50,7 @@ impl Checked {
         self.errors.is_empty() && self.problems.is_empty() && self.images.is_empty()
     }
 
-    /// Whether a study on it runs: nothing is wrong, and its answers can be scored.
+    /// Whether a study on it can run: nothing is wrong, and its answers can be scored.
     pub fn is_complete(&self) -> bool {
         let dataset = self.reading.as_ref().map(|reading| &reading.dataset);
         let has_answers = |judge: &Option<String>| judge.is_none();
@@ -58,7 +58,7 @@ impl Checked {
     }
 }
 
-/// Reads a dataset and looks at all of it. Images are looked at by all threads.
+/// Reads a dataset and checks all of it. Images are inspected in parallel.
 pub fn check(split: &DatasetSplit, depth: CheckDepth) -> Checked {
     match split.read() {
         Ok(reading) => check_reading(reading, depth),
@@ -143,7 +143,7 @@ fn check_reading(reading: Reading, depth: CheckDepth) -> Checked {
     }
 }
 
-/// Problems of reading and those found later, in the order of the file.
+/// Problems found while reading and later ones, in the order of the file.
 fn merged(read: &Problems, later: Vec<(usize, ProblemKind, String)>) -> Problems {
     if later.is_empty() {
         return read.clone();
@@ -159,30 +159,30 @@ fn merged(read: &Problems, later: Vec<(usize, ProblemKind, String)>) -> Problems
     for (line, kind, message) in all {
         problems.add(line, kind, message);
     }
-    // Problems of reading beyond those kept in full are counted all the same.
+    // Problems beyond those kept in full are still counted.
     problems.add_counts_beyond(read);
     problems
 }
 
-/// A dataset of a folder, or what is wrong with a file that might be one.
+/// A dataset in a folder, or the problem of a file that might be one.
 #[derive(Debug)]
 pub enum Location {
     /// A dataset.
     Split(DatasetSplit),
-    /// The folder or file, and what is wrong.
+    /// The folder or file, and its problem.
     Damaged(PathBuf, String),
 }
 
-/// What a folder holds, or else the folders in it.
+/// Datasets in a folder, or else in its subfolders.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Datasets, and what keeps files from being some.
+    /// Datasets, and problems that keep files from being datasets.
     pub found: Vec<Location>,
-    /// Folders in it that hold nothing that is recognised.
+    /// Subfolders in which nothing is recognised.
     pub unknown: Vec<PathBuf>,
 }
 
-/// Datasets of the folder, or of the folders in it where it holds none itself.
+/// Datasets of the folder, or of its subfolders where it holds none itself.
 ///
 /// # Errors
 /// A folder that can't be read.
@@ -208,7 +208,7 @@ pub fn places(folder: &Path) -> std::io::Result<Places> {
             places.unknown.push(folder);
         }
     }
-    // A stray file beside folders of datasets is nobody's mistake.
+    // A stray file beside folders of datasets is no error.
     if !places.has_part() {
         places.found.extend(near);
     }
@@ -216,8 +216,8 @@ pub fn places(folder: &Path) -> std::io::Result<Places> {
 }
 
 impl Places {
-    /// Adds what a folder holds; gives what is said of files that are nearly those of a
-    /// benchmark.
+    /// Adds the contents of a folder; returns the problems of files with nearly the names of a
+    /// benchmark's files.
     fn add(&mut self, folder: &Path) -> Vec<Location> {
         let (splits, errors) = find_all(folder);
         self.found.extend(splits.into_iter().map(Location::Split));

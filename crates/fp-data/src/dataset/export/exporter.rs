@@ -1,4 +1,4 @@
-//! A folder that a layout is written to: its images, lines and files.
+//! The folder that a dataset is exported to: its images, lines and files.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::sample::Sample;
 #[derive(Debug)]
 pub(in crate::dataset) struct Exporter {
     pub(in crate::dataset) folder: PathBuf,
-    /// By folder and image: the file's name.
+    /// Name of the file, by folder and image.
     images: HashMap<(String, ImageRef), String>,
     used: HashSet<PathBuf>,
 }
@@ -41,7 +41,7 @@ impl Exporter {
         })
     }
 
-    /// What came of it.
+    /// Summary of what was written.
     pub(in crate::dataset) fn exported(
         &self,
         all: &Dataset,
@@ -59,7 +59,7 @@ impl Exporter {
         }
     }
 
-    /// Copies a sample's image into a folder, once, and gives its name there.
+    /// Copies a sample's image into a folder once, and returns its name there.
     pub(in crate::dataset) fn image(
         &mut self,
         sample: &Sample,
@@ -79,7 +79,7 @@ impl Exporter {
         Ok(name)
     }
 
-    /// Copies a sample's image under a name of its own, without ending.
+    /// Copies a sample's image under the given name, to which the extension is added.
     pub(in crate::dataset) fn own_image(
         &mut self,
         sample: &Sample,
@@ -121,7 +121,7 @@ impl Exporter {
         }
     }
 
-    /// An id as a number where it is one.
+    /// An id as a JSON number if it is one.
     #[expect(clippy::unused_self, reason = "reads as the other parts of a line do")]
     pub(in crate::dataset) fn id(&self, id: &str) -> Value {
         match id.parse::<u64>() {
@@ -168,13 +168,13 @@ impl Exporter {
         written.map_err(cant_write(&path))
     }
 
-    /// Begins a file with an object a line.
+    /// Begins a file with one JSON object per line.
     pub(in crate::dataset) fn lines(&self, name: &str) -> Result<LineWriter, DatasetError> {
         let (file, path) = self.create(name)?;
         Ok(LineWriter::new(file, path))
     }
 
-    /// Begins a table with tabs.
+    /// Begins a tab-separated table.
     pub(in crate::dataset) fn table(
         &self,
         name: &str,

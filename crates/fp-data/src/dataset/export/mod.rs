@@ -1,8 +1,7 @@
 //! Writing a dataset in another layout.
 //!
-//! Every layout is written so that reading it gives the same prompts, answers, images
-//! and, where it has a place for them, boxes. Ids are kept where the layout lets them
-//! be anything.
+//! Every layout is written so that reading it returns the same prompts, answers, images and, if the
+//! layout can hold them, boxes. Ids are kept where the layout allows arbitrary ids.
 
 pub(super) mod exporter;
 pub(super) mod writers;
@@ -22,21 +21,21 @@ use crate::sample::Sample;
 pub struct Exported {
     /// The folder.
     pub folder: PathBuf,
-    /// Samples that were written.
+    /// Number of samples that were written.
     pub num_samples: usize,
-    /// Their images.
+    /// Number of their images.
     pub num_images: usize,
-    /// Samples that the layout has no place for.
+    /// Number of samples that the layout can't hold.
     pub num_left_out: usize,
-    /// What the layout asks of a sample, where some were left out.
+    /// What the layout requires of a sample, where some were left out.
     pub reason: Option<&'static str>,
 }
 
 /// Writes the samples that fit a benchmark's layout to a folder that is new or empty.
 ///
 /// # Errors
-/// A folder that holds something, no sample that fits, an image that can't be read, a
-/// file that can't be written.
+/// A folder that isn't empty, no sample that fits, an image that can't be read, or a file that
+/// can't be written.
 pub fn export(
     dataset: &Dataset,
     benchmark: Benchmark,
@@ -48,7 +47,7 @@ pub fn export(
     Ok(out.exported(dataset, &fitting, benchmark))
 }
 
-/// The dataset with only the samples that a layout has a place for.
+/// The dataset with only the samples that fit a layout.
 pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset, DatasetError> {
     let mut asked = HashSet::new();
     let is_new = |sample: &Sample, asked: &mut HashSet<(String, String)>| {
@@ -94,7 +93,7 @@ pub(super) fn fitting(dataset: &Dataset, benchmark: Benchmark) -> Result<Dataset
 }
 
 impl Dataset {
-    /// Everything but the samples.
+    /// A copy without the samples.
     pub(super) fn clone_head(&self) -> Dataset {
         Dataset {
             name: self.name.clone(),
@@ -133,14 +132,14 @@ pub(crate) fn choices_of(question: &str) -> Vec<String> {
     choices
 }
 
-/// A question without the instruction that layouts put behind it.
+/// A question without the instruction that layouts append to it.
 pub(super) fn bare_question(question: &str) -> &str {
     let bare = question.strip_suffix(INSTRUCTION);
     bare.and_then(|text| text.strip_suffix('\n'))
         .unwrap_or(question)
 }
 
-/// As many answers as VQA accuracy is defined for: a single one stands ten times.
+/// As many answers as VQA accuracy is defined for: a single one is repeated ten times.
 pub(super) fn ten(answers: &[String]) -> Vec<&str> {
     match answers {
         [only] => vec![only; NUM_GOLDS],

@@ -1,4 +1,4 @@
-//! Files that are written a line at a time.
+//! Files that are written line by line.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::dataset::DatasetError;
 use crate::dataset::tsv::write_row;
 
-/// A file with an object a line.
+/// A file with one JSON object per line.
 #[derive(Debug)]
 pub(in crate::dataset) struct LineWriter {
     file: BufWriter<File>,
@@ -30,7 +30,7 @@ impl LineWriter {
     }
 }
 
-/// A table with tabs.
+/// A tab-separated table.
 #[derive(Debug)]
 pub(in crate::dataset) struct TableWriter {
     file: BufWriter<File>,

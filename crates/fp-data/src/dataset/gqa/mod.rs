@@ -1,8 +1,8 @@
-//! GQA: LLaVA's `llava_gqa_testdev_balanced.jsonl` with the official questions, or the
-//! official questions of another split alone; with scene graphs where they are there.
+//! GQA: LLaVA's `llava_gqa_testdev_balanced.jsonl` with the official questions, or only the
+//! official questions of another split; with scene graphs where they exist.
 //!
-//! Official files lie in the folder itself, in `data/`, or in `questions/` and
-//! `sceneGraphs/` of either; images in `data/images/` or `images/`.
+//! Official files are in the folder itself, in `data/`, or in `questions/` and `sceneGraphs/` of
+//! either; images in `data/images/` or `images/`.
 
 mod export;
 
@@ -21,7 +21,7 @@ use crate::metric::gqa::{GqaQuestion, GqaScene};
 use crate::metric::vqa;
 use crate::sample::Sample;
 
-/// Splits, from the name of their official file of questions.
+/// Splits, by the name of their official question file.
 const PARTS: [&str; 6] = [
     "testdev_balanced",
     "val_balanced",
@@ -31,7 +31,7 @@ const PARTS: [&str; 6] = [
     "challenge_balanced",
 ];
 
-/// Folders that official files lie in.
+/// Folders that may hold the official files.
 const PLACES: [&str; 8] = [
     "",
     "data/",
@@ -48,8 +48,8 @@ fn official(folder: &Path, file: &str) -> Option<PathBuf> {
     find(folder, &places.each_ref().map(String::as_str))
 }
 
-/// The official file of a split's questions, if it is there: by the release's name, or by
-/// the one that the official script for scores asks for.
+/// The official question file of a split, if it exists: under the release's name, or under the one
+/// that the official scoring script expects.
 fn official_questions(folder: &Path, part: &str) -> Option<PathBuf> {
     let mut names = question_names(part).into_iter();
     names.find_map(|name| official(folder, &name))
@@ -165,7 +165,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
         let (mut number, mut num_unbalanced) = (0, 0);
         for_each_entry(&path, None, |id, question: GqaQuestion| {
             number += 1;
-            // The file that the script for scores asks for may hold all questions.
+            // The file that the scoring script expects may hold all questions.
             if is_balanced(part) && !question.is_balanced {
                 num_unbalanced += 1;
                 return;
@@ -205,7 +205,7 @@ fn other_image(id: &str, known: &str, found: &str) -> LineFault {
     (ProblemKind::InvalidValue, message)
 }
 
-/// The sample without its image; the objects that it points to go to `objects`.
+/// The sample without its image; the ids of the objects it points to are added to `objects`.
 fn sample(
     id: String,
     known: Known,
@@ -224,9 +224,9 @@ fn sample(
     }
 }
 
-/// Adds the boxes of the objects that each question points to; says how many questions
-/// have no scene graph or point to an object that it lacks, and how many images have several,
-/// of which the first is taken.
+/// Adds the boxes of the objects that each question points to. Returns notes on how many questions
+/// have no scene graph or point to an object that it lacks, and how many images have several scene
+/// graphs, of which the first is used.
 fn add_boxes(
     path: &Path,
     objects: &HashMap<String, Vec<String>>,
@@ -253,7 +253,7 @@ fn add_boxes(
             num_without -= 1;
             sample.image_size = Some([scene.width as usize, scene.height as usize]);
             let corners = found.iter().map(|o| [o.x, o.y, o.x + o.w, o.y + o.h]);
-            // Scene graphs have a few boxes without any area.
+            // Scene graphs contain a few boxes without area.
             sample.boxes = corners
                 .filter(|[x0, y0, x1, y1]| x0 < x1 && y0 < y1)
                 .collect();

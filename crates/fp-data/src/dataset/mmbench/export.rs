@@ -8,7 +8,7 @@ use crate::sample::Sample;
 
 const EXPORTED: &str = "mmbench_dev_20230712.tsv";
 
-/// Which samples are choices, rotations of one question behind each other.
+/// Index of each sample; rotations of one question follow each other.
 pub(in crate::dataset) fn rotations(dataset: &Dataset) -> Vec<u64> {
     let mut indices = Vec::new();
     let (mut question, mut rotation) = (0, 0);
@@ -37,7 +37,7 @@ pub(in crate::dataset) fn rotations(dataset: &Dataset) -> Vec<u64> {
     indices
 }
 
-/// Writes a table; the samples are choices of four options at most.
+/// Writes a table; every sample is a choice of at most four options.
 pub(in crate::dataset) fn export(
     dataset: &Dataset,
     out: &mut Exporter,
@@ -90,7 +90,7 @@ pub(in crate::dataset) fn question_of(sample: &Sample) -> &str {
     options.map_or(sample.question.as_str(), |end| &sample.question[..end])
 }
 
-/// Whether a sample's prompt is what a row's cells give again.
+/// Whether a sample's prompt can be rebuilt from a row's cells.
 pub(in crate::dataset) fn fits(sample: &Sample) -> bool {
     let cells: Vec<&str> = sample.choices.iter().map(String::as_str).collect();
     let options = options(&cells);

@@ -1,8 +1,8 @@
-//! MMBench: tables with tabs, images inside them in Base64:
-//! `mmbench_dev_20230712.tsv`, `mmbench_dev_cn_20231003.tsv` and others of that name.
+//! MMBench: tab-separated tables with images in Base64: `mmbench_dev_20230712.tsv`,
+//! `mmbench_dev_cn_20231003.tsv` and others named like these.
 //!
-//! Rows of one question differ by a million in their index. The image of a rotation may
-//! stand for itself, or be the index of the row that has it.
+//! The indices of rows of one question (its rotations) differ by a million. The image cell of a
+//! rotation holds the image itself or the index of the row that has it.
 
 pub(super) mod export;
 mod rows;
@@ -21,11 +21,11 @@ use crate::metric::mmbench::{INSTRUCTION_CN, INSTRUCTION_EN, is_missing, options
 use crate::sample::Sample;
 use rows::Rows;
 
-/// Rows of one question differ by multiples of this.
+/// Indices of rows of one question differ by multiples of this.
 const ROTATION: u64 = 1_000_000;
 const PREFIX: &str = "mmbench_";
 
-/// Splits that a folder has: names of tables without `mmbench_` and their ending.
+/// Splits that a folder has: names of tables without `mmbench_` and the extension.
 pub(super) fn splits(folder: &Path) -> Vec<String> {
     let mut splits: Vec<String> = tables(folder).into_iter().map(|(split, _)| split).collect();
     splits.sort();
@@ -44,7 +44,7 @@ fn tables(folder: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// What ends the prompt of a split.
+/// The instruction at the end of a split's prompts.
 pub(super) fn instruction(split: &str) -> &'static str {
     if split.split(['_', '-']).any(|word| word == "cn") {
         INSTRUCTION_CN
@@ -53,7 +53,7 @@ pub(super) fn instruction(split: &str) -> &'static str {
     }
 }
 
-/// The cells of a row that make a question.
+/// The cells of a row that make up a question.
 #[derive(Debug, Default)]
 pub(super) struct Row<'a> {
     pub(super) index: u64,
@@ -164,8 +164,9 @@ fn read_rows(folder: &Path, split: &str, is_scored: bool) -> Result<Reading, Dat
     Ok(reading)
 }
 
-/// Which list of questions this is: that of dev is shorter since its second release, and
-/// the server scores only what is left. Also, which questions have fewer rows than options.
+/// Notes on which release of the questions this is: dev is shorter since its second release, and
+/// the server scores only the questions left in it. Also notes which questions have fewer rows than
+/// options.
 pub(crate) fn notes<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Vec<String> {
     let questions: HashSet<&str> = samples.clone().map(|s| s.image_id.as_str()).collect();
     let list = format!(
@@ -176,13 +177,13 @@ pub(crate) fn notes<'a>(samples: impl Iterator<Item = &'a Sample> + Clone) -> Ve
     std::iter::once(list).chain(incomplete(samples)).collect()
 }
 
-/// Questions of fewer rows than they have options: of the first release 53 leave one option
-/// where it is.
+/// A note on questions with fewer rows than options: in the first release, 53 keep one option in
+/// place.
 pub(crate) fn incomplete<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<String> {
     const MOST_NAMED: usize = 5;
     let mut groups: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     for sample in samples {
-        // Reading made sure that ids are numbers.
+        // Reading has checked that ids are numbers.
         let question = sample.id.parse::<u64>().unwrap_or_default() % ROTATION;
         let (num_rows, num_options) = groups.entry(question).or_default();
         *num_rows += 1;

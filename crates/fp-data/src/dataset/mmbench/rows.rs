@@ -1,4 +1,4 @@
-//! From a table's rows to samples with their images.
+//! Converts a table's rows to samples with their images.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,16 +13,16 @@ use crate::dataset::lines::LineFault;
 use crate::dataset::table::wrong_count;
 use crate::sample::Sample;
 
-/// A cell up to this long is the index of another row, not an image.
+/// Longest cell, in bytes, that is taken for the index of another row rather than an image.
 const LONGEST_INDEX: usize = 64;
 
-/// What has been read of a table so far.
+/// The rows of a table read so far.
 pub(super) struct Rows<'a> {
     table: Arc<Path>,
     columns: &'a HashMap<String, usize>,
     num_columns: usize,
     instruction: &'static str,
-    /// The same image under several rows is one.
+    /// Images by SHA-256 of their content, so that rows with equal content share one.
     by_content: HashMap<[u8; 32], ImageRef>,
     by_index: HashMap<u64, ImageRef>,
 }
@@ -44,8 +44,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The sample of a row that begins at the byte `row_start`. Second, what is wrong with
-    /// its image.
+    /// The sample of a row that begins at byte `row_start`, and the problem of its image, if any.
     pub(super) fn sample(
         &mut self,
         record: &[Vec<u8>],

@@ -8,11 +8,11 @@ use serde_json::{Map, Number, Value};
 use super::table::Table;
 use crate::dataset::DatasetError;
 
-/// Every row as a JSON object by column; columns that are null are left out.
+/// Every row as a JSON object by column name; null cells are left out.
 ///
 /// # Errors
-/// A file that can't be read, and a value that JSON has no form for (bytes, dates, numbers
-/// that aren't finite), with its row and column.
+/// A file that can't be read, or a value that JSON can't represent (bytes, dates, non-finite
+/// numbers), with its row and column.
 pub fn json_rows(path: &Path) -> Result<Vec<Value>, DatasetError> {
     let table = Table::open(&[path.to_owned()])?;
     let columns: Vec<&str> = table.columns().collect();

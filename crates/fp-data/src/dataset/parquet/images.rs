@@ -1,4 +1,4 @@
-//! The column of images of a Parquet file, read row by row.
+//! The image column of a Parquet file, read row by row.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,43 +15,42 @@ use super::reader::{Rows, open, open_part};
 use super::table::{Cells, projection};
 use crate::dataset::DatasetError;
 
-/// Images that are decoded from the file's pages at a time.
+/// Number of images that are decoded from the file's pages at a time.
 const BATCH: usize = 8;
 
-/// A file's column of images, `image` or another: a structure of `bytes` and `path`, bytes,
-/// or a list with one such structure.
+/// A file's image column, `image` or another: a structure of `bytes` and `path`, plain bytes, or a
+/// list of one such structure.
 ///
-/// Reading rows in their order, each as often as need be, costs each page once. Going
-/// back, or far ahead, starts again at the row group that holds the row.
+/// Reading rows in order, each as often as needed, reads each page once. Going back, or far ahead,
+/// starts again at the row group that holds the row.
 pub struct ImageColumn {
     path: PathBuf,
     column: &'static str,
     state: Mutex<State>,
 }
 
-/// Where reading stands.
+/// Position of the reader.
 #[derive(Default)]
 struct State {
     cursor: Option<Cursor>,
-    /// The row that was read last and its image: questions on one image follow each other.
+    /// The last row that was read, and its image: questions on one image follow each other.
     last: Option<(usize, Vec<u8>)>,
 }
 
 struct Cursor {
     rows: Rows,
     next: usize,
-    /// Row at which the following group begins.
+    /// First row of the next group.
     group_end: usize,
 }
 
 impl ImageColumn {
-    /// The column `image` of the file at `path`, which is opened when an image is first asked
-    /// for.
+    /// The column `image` of the file at `path`, which is opened when the first image is read.
     pub fn new(path: &Path) -> Self {
         ImageColumn::of(path, "image")
     }
 
-    /// A column of another name.
+    /// A column with another name.
     pub(super) fn of(path: &Path, column: &'static str) -> Self {
         ImageColumn {
             path: path.to_owned(),
@@ -70,10 +69,10 @@ impl ImageColumn {
         self.column
     }
 
-    /// The image of a row, still encoded.
+    /// Reads the encoded image of a row.
     ///
     /// # Errors
-    /// The file can't be read, or has no image there.
+    /// The file can't be read, or the row has no image.
     pub fn read(&self, row: usize) -> io::Result<Vec<u8>> {
         self.read_cell(row)?.ok_or_else(|| {
             io::Error::other(format!(
@@ -83,7 +82,7 @@ impl ImageColumn {
         })
     }
 
-    /// The same; nothing where the row has no bytes.
+    /// As [`ImageColumn::read`]; `None` where the row has no bytes.
     fn read_cell(&self, row: usize) -> io::Result<Option<Vec<u8>>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bytes)) = state.last.as_ref().filter(|(last, _)| *last == row) {
@@ -111,8 +110,8 @@ impl ImageColumn {
         Ok(bytes)
     }
 
-    /// Rows without bytes, as far as the file says of itself that there are any: nothing
-    /// is read where it says that there are none, or doesn't say.
+    /// Rows without bytes, if the file's statistics say that there are any; nothing is read where
+    /// they say that there are none, or are missing.
     ///
     /// # Errors
     /// A file that can't be read.
@@ -123,7 +122,7 @@ impl ImageColumn {
         for group in reader.metadata().row_groups() {
             let end = start + usize::try_from(group.num_rows()).unwrap_or_default();
             let mut bytes = group.columns().iter().filter(|column| {
-                // In a list, names of writers stand between the two.
+                // In a list, the names of nested levels depend on the writer.
                 let path = column.column_path().parts();
                 path.first().is_some_and(|name| name == self.column)
                     && (path.len() == 1 || path.last().is_some_and(|name| name == "bytes"))
@@ -133,7 +132,7 @@ impl ImageColumn {
                 .and_then(|column| column.statistics()?.null_count_opt());
             if count.is_some_and(|count| count > 0) {
                 for row in start..end {
-                    // Where one can't be read, none after it can.
+                    // If one row can't be read, no later row can.
                     let bytes = self.read_cell(row).map_err(|source| DatasetError::Io {
                         path: self.path.clone(),
                         source,

@@ -1,10 +1,10 @@
-//! Parquet files with the columns of the Hugging Face Hub.
+//! Parquet files with the columns used on the Hugging Face Hub.
 //!
-//! Files lie in the folder itself or one below it (`data/`, or a folder per
-//! configuration), a split in one file or in several of `split-00000-of-00003.parquet`.
-//! Which benchmark they hold is told by their columns. A column `prompt` has the whole
-//! message where it isn't the usual one, and a column `bbox` has boxes, four numbers each:
-//! x, y, width, height in pixels.
+//! Files are in the folder itself or one level below (`data/`, or a folder per configuration), a
+//! split in one file or in several named `split-00000-of-00003.parquet`. The benchmark is
+//! recognised by the columns. An additional column `prompt` holds the whole message where it isn't
+//! the usual one, and a column `bbox` holds boxes of four numbers each: x, y, width, height in
+//! pixels.
 
 mod as_json;
 mod images;
@@ -35,13 +35,13 @@ use pictures::Images;
 use rows::Context;
 use table::{Cells, Table};
 
-/// A split: the files that hold it, in order.
+/// A split: its files, in order.
 struct Split {
     name: String,
     files: Vec<PathBuf>,
 }
 
-/// Splits by their name: the file's, after the folder's unless that is `data`.
+/// Splits by name: that of the file, prefixed by the folder's unless that is `data`.
 fn splits(folder: &Path) -> Vec<Split> {
     let mut splits: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     let entries = |folder: &Path| {
@@ -78,7 +78,7 @@ fn splits(folder: &Path) -> Vec<Split> {
     splits.into_iter().map(sorted).collect()
 }
 
-/// `test-00000-of-00002` is a piece of `test`.
+/// The split of a shard: `test` for `test-00000-of-00002`.
 fn without_shard(stem: &str) -> &str {
     let pieces = stem.split_once("-of-").and_then(|(head, count)| {
         let (name, index) = head.rsplit_once('-')?;
@@ -88,17 +88,17 @@ fn without_shard(stem: &str) -> &str {
     pieces.unwrap_or(stem)
 }
 
-/// What a folder has in this form.
+/// Contents of a folder in this form.
 pub(super) struct Found {
     /// Datasets.
     pub(super) splits: Vec<DatasetSplit>,
-    /// What keeps the first file of other columns from being one.
+    /// Why the first file with unknown columns is no dataset.
     pub(super) unknown: Option<DatasetError>,
-    /// Files that can't be read or are cut off.
+    /// Errors of files that can't be read or are cut off.
     pub(super) errors: Vec<DatasetError>,
 }
 
-/// Looks at every Parquet file of a folder.
+/// Inspects every Parquet file of a folder.
 pub(super) fn find(folder: &Path) -> Found {
     let mut found = Found {
         splits: Vec::new(),
@@ -135,7 +135,7 @@ pub(super) fn find(folder: &Path) -> Found {
     found
 }
 
-/// Reads a split; images stay where they are.
+/// Reads a split, without its images.
 pub(super) fn read(
     benchmark: Benchmark,
     folder: &Path,
@@ -181,7 +181,7 @@ fn read_rows(
     let mut num_questions = 0;
     table.for_each_row(&columns, |number, place, row| {
         total = number;
-        // Rows are counted over all files of a split: say where this one is.
+        // Rows are counted over all files of a split; the message adds the row within the file.
         let in_file = |(kind, message): LineFault| match files.len() {
             1 => (kind, message),
             _ => {
@@ -202,7 +202,7 @@ fn read_rows(
         }
         let samples = context.samples(number, Cells(row)).and_then(|samples| {
             let with_image = |mut sample: Sample| {
-                // The id is the image's and stands in two rows; with the text it stands in one.
+                // Both questions on an image have its id; id and text together are unique.
                 let text = (sample.image_id.clone(), sample.question.clone());
                 if benchmark == Benchmark::Mme && !asked.insert(text) {
                     let message = format!(

@@ -1,8 +1,8 @@
-//! A look at a file's pages before they are decompressed.
+//! Checks a file's pages before they are decompressed.
 //!
-//! A file's description says how many rows it has and where its pages lie, and each page how
-//! much it decompresses to. The library trusts both; here they are held against the file
-//! and against each other.
+//! A file's metadata states its number of rows and the offsets of its pages, and each page header
+//! the decompressed size. The library trusts both; here they are checked against the file and
+//! against each other.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -15,12 +15,12 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use crate::dataset::DatasetError;
 use crate::dataset::limit::{decoded_limit, too_much};
 
-/// What is said to have given up where it panics.
+/// Name of the parser in the message about its panic.
 pub(super) const READER: &str = "reader of Parquet files";
 
-/// A row takes no less in memory, whatever its cells.
+/// Least bytes of memory that a row takes, whatever its cells.
 pub(super) const LEAST_ROW_BYTES: u64 = 64;
-/// Nor does a value that a page says it has.
+/// Least bytes of memory that a value of a page takes.
 const LEAST_VALUE_BYTES: u64 = 4;
 
 fn content(path: &Path, reason: String) -> DatasetError {
@@ -30,7 +30,7 @@ fn content(path: &Path, reason: String) -> DatasetError {
     }
 }
 
-/// Refuses numbers of rows that contradict each other, or that no memory would hold.
+/// Refuses numbers of rows that contradict each other or can't fit into memory.
 pub(super) fn check_rows(path: &Path, metadata: &ParquetMetaData) -> Result<(), DatasetError> {
     let limit = decoded_limit()?;
     let mut total = 0_u64;
@@ -68,7 +68,7 @@ pub(super) fn check_rows(path: &Path, metadata: &ParquetMetaData) -> Result<(), 
     Ok(())
 }
 
-/// Goes through the headers of all pages of some columns, by their first name.
+/// Checks the headers of all pages of some columns, selected by their top-level name.
 pub(super) fn check_pages<'a>(
     path: &Path,
     groups: impl IntoIterator<Item = &'a RowGroupMetaData>,
@@ -100,7 +100,7 @@ fn check_column(
     length: u64,
     limit: u64,
 ) -> Result<(), String> {
-    // The library stops the program where this is negative.
+    // The library panics if this is negative.
     let range = guarded(READER, || column.byte_range());
     let (start, bytes) = range.map_err(|_| "its place in the file is negative")?;
     let end = start.checked_add(bytes).filter(|end| *end <= length);
@@ -144,17 +144,17 @@ fn check_column(
     Ok(())
 }
 
-/// What is asked of a page's header: a structure of Thrift's compact protocol.
+/// The fields needed of a page's header, which is a structure in Thrift's compact protocol.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Header {
     is_data: bool,
     decompressed: Option<i64>,
     compressed: Option<i64>,
-    /// Of whichever kind of page it is.
+    /// Number of values, for any kind of page.
     values: Option<i64>,
 }
 
-/// Nested structures in a header; one has three.
+/// Most levels of nested structures in a header; sound ones have three.
 const MOST_DEEP: usize = 8;
 
 impl Header {
@@ -220,7 +220,7 @@ impl Fields<'_> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The number of the next field and its type; nothing at the end of the structure.
+    /// Number and type of the next field; `None` at the end of the structure.
     fn field(&mut self, last: i64) -> io::Result<Option<(i64, u8)>> {
         let head = self.byte()?;
         if head == 0 {
@@ -233,7 +233,7 @@ impl Fields<'_> {
         Ok(Some((id, head & 15)))
     }
 
-    /// Field 1 of a structure; the rest of it is passed over.
+    /// Field 1 of a structure; the rest is skipped.
     fn first_number(&mut self) -> io::Result<Option<i64>> {
         let (mut id, mut found) = (0, None);
         while let Some((next, kind)) = self.field(id)? {
@@ -251,7 +251,7 @@ impl Fields<'_> {
             return Err(io::Error::other("its fields are nested too deep"));
         }
         match kind {
-            // True and false stand in the type.
+            // Booleans are encoded in the type.
             1 | 2 => Ok(()),
             3 => self.pass(1),
             4..=6 => self.unsigned().map(drop),
@@ -267,7 +267,7 @@ impl Fields<'_> {
                     few => few.into(),
                 };
                 for _ in 0..count {
-                    // In a list each truth value has a byte.
+                    // In a list each boolean takes a byte.
                     match head & 15 {
                         1 | 2 => self.pass(1)?,
                         kind => self.skip(kind, depth + 1)?,
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_thrift_writes_them() {
-        // Type 0, 300 bytes from 20, a checksum, statistics of text and truth, 7 values.
+        // Type 0, 300 bytes from 20, a checksum, statistics of text and booleans, 7 values.
         let whole = [
             0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0x28, 0x15, 0x01, 0x1c, 0x15, 0x0e, 0x4c, 0x18,
             0x02, b'a', b'b', 0x11, 0x00, 0x00, 0x00,

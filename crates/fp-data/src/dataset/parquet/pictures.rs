@@ -1,4 +1,4 @@
-//! Which image belongs to which row.
+//! Assigns images to rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -13,49 +13,50 @@ use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind, Problems};
 use crate::hash::sha256_hex;
 
-/// Ends the name of GQA's folders of questions, of which another holds the images.
+/// Suffix of GQA's folders of questions; the images are in another folder.
 const INSTRUCTIONS: &str = "_instructions";
-/// See [`INSTRUCTIONS`].
+/// Suffix of GQA's folders of images.
 const IMAGES: &str = "_images";
 
-/// Hexadecimal digits of a hash that make an image's id: no two of a dataset's are alike.
+/// Number of hexadecimal digits of a hash that form an image's id: enough to be unique in a
+/// dataset.
 const ID_DIGITS: usize = 16;
 
-/// An image as a row has it.
+/// The image of a row.
 pub(super) struct RowImage {
     pub(super) image: ImageRef,
-    /// What is wrong where the row has nothing in its column.
+    /// The problem, where the row's image cell is empty.
     pub(super) absent: Option<String>,
 }
 
-/// Where rows have their images.
+/// Where the images of rows are stored.
 pub(super) struct Images {
     source: Source,
     has_text_only: bool,
-    /// In pixels, by image.
+    /// Width and height in pixels, by image id.
     sizes: HashMap<String, [usize; 2]>,
 }
 
 enum Source {
-    /// In each row; rows with the same image's id share the first one's.
+    /// In the row itself; rows with the same image id share the first one's image.
     Rows {
         files: Files,
         first: HashMap<String, ImageRef>,
     },
-    /// In each row, where no column says which rows share an image: those whose bytes are
-    /// the same do, and its id is made of them.
+    /// In the row itself, without a column of image ids: rows with equal bytes share an image,
+    /// whose id is a hash of the bytes.
     Contents {
         files: Files,
         first: HashMap<String, ImageRef>,
     },
-    /// In other files, by id.
+    /// In other files, by image id.
     Ids {
         files: Vec<PathBuf>,
         by_id: HashMap<String, ImageRef>,
     },
 }
 
-/// Columns of images, and the rows that have none in them.
+/// Image columns of the files, and their rows without an image.
 struct Files {
     columns: Vec<Arc<ImageColumn>>,
     empty: Vec<HashSet<usize>>,
@@ -82,7 +83,7 @@ impl Files {
         Ok(self.at(place))
     }
 
-    /// What is wrong with a row that has none.
+    /// The problem of a row without an image.
     fn no_bytes(&self, (file, _): (usize, usize)) -> String {
         format!("column `{}` has no bytes", self.columns[file].column())
     }
@@ -100,10 +101,10 @@ impl Files {
 }
 
 impl Images {
-    /// Of a split's rows.
+    /// Finds the images of a split's rows.
     ///
     /// # Errors
-    /// GQA's images aren't beside its questions, or some have the same id or none.
+    /// GQA's images aren't beside its questions, or some have no id or the same id.
     pub(super) fn of(
         benchmark: Benchmark,
         split: &str,
@@ -130,8 +131,8 @@ impl Images {
         })
     }
 
-    /// The image of a row, whose id is completed where no column has it. An empty one is no
-    /// image at all where the benchmark has text-only questions.
+    /// The image of a row; its id is set where no column has it. An empty image cell means a
+    /// text-only question where the benchmark has such questions.
     pub(super) fn of_row(
         &mut self,
         image_id: &mut String,
@@ -177,7 +178,7 @@ impl Images {
         }
     }
 
-    /// Width and height of an image, which is opened.
+    /// Width and height of an image in pixels; opens the image.
     pub(super) fn size(
         &mut self,
         image_id: &str,
@@ -193,7 +194,7 @@ impl Images {
         Ok(size)
     }
 
-    /// Files beside the rows'.
+    /// Files that hold images, other than those of the rows.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         match &self.source {
             Source::Rows { .. } | Source::Contents { .. } => Vec::new(),
@@ -202,7 +203,7 @@ impl Images {
     }
 }
 
-/// GQA's images, which lie in a folder of their own.
+/// GQA's images, which are in a separate folder.
 fn by_id(split: &str, splits: &[Split], files: &[PathBuf]) -> Result<Source, DatasetError> {
     let other = split.replacen(INSTRUCTIONS, IMAGES, 1);
     let found = splits.iter().find(|candidate| candidate.name == other);

@@ -1,4 +1,4 @@
-//! The library's readers, with what they do to damaged files kept from the rest.
+//! The library's readers, guarded against panics on damaged files.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +15,7 @@ use parquet::schema::types::Type;
 use super::pages::{READER, check_rows};
 use crate::dataset::DatasetError;
 
-/// Opens a file; says so if its end is missing, or if it has more rows than it can hold.
+/// Opens a file; an error says if its end is missing, or if it claims more rows than it can hold.
 pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {
     let io_error = |source| DatasetError::Io {
         path: path.to_owned(),
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path) -> Result<SerializedFileReader<File>, DatasetErr
     Ok(reader)
 }
 
-/// Opens a file anew, for a part of it.
+/// Reopens a file, to read a part of it.
 pub(super) fn open_part(
     path: &Path,
     options: ReadOptions,
@@ -66,15 +66,15 @@ pub(super) fn content(path: &Path, len: u64, error: ParquetError) -> DatasetErro
     }
 }
 
-/// Rows of a file, up to the first that can't be read: the library would give the same
-/// error again without end.
+/// Rows of a file, up to the first that can't be read: the library would return the same error
+/// forever.
 pub(super) struct Rows {
     rows: RowIter<'static>,
     is_over: bool,
 }
 
 impl Rows {
-    /// All rows, of some columns, with `batch` of them decoded at a time.
+    /// All rows with some of the columns, decoded `batch` at a time.
     pub(super) fn new(
         reader: SerializedFileReader<File>,
         columns: Option<Type>,
@@ -93,7 +93,7 @@ impl Rows {
         })
     }
 
-    /// The row after `count` others; nothing if there are no more.
+    /// The row after skipping `count` rows; `None` if there are no more.
     pub(super) fn after(&mut self, count: usize) -> Result<Option<Row>, ParquetError> {
         for _ in 0..count {
             if self.next().transpose()?.is_none() {

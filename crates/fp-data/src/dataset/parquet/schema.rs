@@ -1,4 +1,4 @@
-//! What columns a benchmark's files have, and of which type.
+//! The columns of each benchmark's files, and their types.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use parquet::schema::types::Type;
 use super::types::{Kind, describe, fits};
 use crate::dataset::{Benchmark, DatasetError};
 
-/// Columns by which a benchmark's files are known; the first one that has all of its own
-/// is meant.
+/// Columns that identify a benchmark's files; the first benchmark whose columns are all present is
+/// chosen.
 pub(super) const MARKS: [(Benchmark, &[&str]); 18] = [
     (Benchmark::Gqa, &["question", "imageId", "answer"]),
     (
@@ -99,7 +99,7 @@ pub(super) const MARKS: [(Benchmark, &[&str]); 18] = [
     (Benchmark::Chartqa, &["type", "question", "image", "answer"]),
 ];
 
-/// The column that a benchmark's rows have their image in.
+/// The image column of a benchmark's rows.
 pub(super) fn image_column(benchmark: Benchmark) -> &'static str {
     match benchmark {
         Benchmark::Mmmu => "image_1",
@@ -107,8 +107,7 @@ pub(super) fn image_column(benchmark: Benchmark) -> &'static str {
     }
 }
 
-/// Columns that a benchmark's samples are made of; a file may lack those that do not mark
-/// it.
+/// Columns that a benchmark's samples are made from; a file may lack those that do not identify it.
 pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
     use Kind::{Group, Id, IdOrIds, Image, Images, Number, Numbers, Text, TextOrTexts, Texts};
     let answer = ("answer", Text);
@@ -216,11 +215,11 @@ pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
         ],
     };
     let question = match benchmark {
-        // What is asked is made of the expressions.
+        // The question is made from the expressions.
         Benchmark::Refcoco => None,
         _ => Some(("question", Text)),
     };
-    // GQA has its images in other files.
+    // GQA's images are in other files.
     let image = match benchmark {
         Benchmark::Gqa => None,
         Benchmark::Seedbench => Some((image_column(benchmark), Images)),
@@ -231,7 +230,7 @@ pub(super) fn columns(benchmark: Benchmark) -> Vec<(&'static str, Kind)> {
     all.chain(shared).collect()
 }
 
-/// Refuses a file that lacks a column of a benchmark's marks, or has one of another type.
+/// Refuses a file that lacks a column identifying the benchmark, or has one of another type.
 pub(super) fn check(path: &Path, schema: &Type, benchmark: Benchmark) -> Result<(), DatasetError> {
     let expected = columns(benchmark);
     let marks = MARKS.iter().find(|(marked, _)| *marked == benchmark);
@@ -242,7 +241,7 @@ pub(super) fn check(path: &Path, schema: &Type, benchmark: Benchmark) -> Result<
     Ok(())
 }
 
-/// Refuses a file whose column is of another type, or missing though it is needed.
+/// Refuses a file whose column has another type, or is missing although it is required.
 pub(super) fn check_column(
     path: &Path,
     schema: &Type,
@@ -267,7 +266,7 @@ pub(super) fn check_column(
     }
 }
 
-/// The benchmarks that a file with these columns comes nearest to, and what it lacks.
+/// The benchmarks nearest to a file's columns, and the columns it lacks for each.
 pub(super) fn nearest(has: impl Fn(&str) -> bool) -> Vec<(Benchmark, Vec<&'static str>)> {
     let lacks = |(benchmark, columns): &(Benchmark, &'static [&'static str])| {
         let missing: Vec<&str> = columns.iter().copied().filter(|c| !has(c)).collect();

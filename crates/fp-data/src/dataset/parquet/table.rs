@@ -1,4 +1,4 @@
-//! Rows of one split, out of one file or several.
+//! The rows of one split, from one file or several.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::dataset::limit::{decoded_limit, too_much};
 use crate::dataset::lines::LineFault;
 use crate::dataset::{Benchmark, DatasetError, ProblemKind};
 
-/// The files of a split, opened as far as their description.
+/// The files of a split, of which the metadata has been read.
 #[derive(Debug)]
 pub(super) struct Table {
     files: Vec<PathBuf>,
@@ -47,7 +47,7 @@ impl Table {
         })
     }
 
-    /// Names of its columns, in no order.
+    /// Names of its columns, in no particular order.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(String::as_str)
     }
@@ -56,14 +56,14 @@ impl Table {
         self.columns.contains(column)
     }
 
-    /// Which benchmark has these columns.
+    /// The benchmark that has these columns.
     pub(super) fn benchmark(&self) -> Option<Benchmark> {
         let has = |names: &[&str]| names.iter().all(|name| self.has(name));
         let found = MARKS.iter().find(|(_, names)| has(names));
         found.map(|(benchmark, _)| *benchmark)
     }
 
-    /// Says which columns a file lacks that no benchmark has as it is.
+    /// An error that names the columns missing for the nearest benchmarks.
     pub(super) fn unknown(&self) -> DatasetError {
         let nearest = nearest(|column| self.has(column));
         let nearest = nearest.iter().map(|(benchmark, missing)| {
@@ -82,7 +82,7 @@ impl Table {
         }
     }
 
-    /// Refuses files whose columns aren't of the types that a benchmark's have.
+    /// Refuses files whose columns have other types than the benchmark's.
     pub(super) fn check(
         &self,
         check: impl Fn(&Path, &Type) -> Result<(), DatasetError>,
@@ -94,8 +94,8 @@ impl Table {
         Ok(())
     }
 
-    /// Hands every row on: its number from 1, its file and place there from 0, and the
-    /// columns asked for, as far as the files have them.
+    /// Calls a function for every row with its number from 1, its file and row index there from 0,
+    /// and the requested columns that the files have.
     pub(super) fn for_each_row(
         &self,
         columns: &[&str],
@@ -115,9 +115,9 @@ impl Table {
             let mut decoded = 0_u64;
             for (place, row) in rows.enumerate() {
                 number += 1;
-                // What can't be decoded ends the file: later rows would be counted wrongly.
+                // A row that can't be decoded ends the file: later rows would be miscounted.
                 let row = row.map_err(fail)?;
-                // A dictionary's entry stands in the file once and in memory for each row.
+                // A dictionary's entry is stored once in the file, but in memory once per row.
                 decoded = decoded.saturating_add(bytes_of_row(&row));
                 if decoded > limit {
                     return Err(DatasetError::Content {
@@ -132,7 +132,7 @@ impl Table {
     }
 }
 
-/// What a row takes in memory, roughly.
+/// Approximate size of a row in memory, in bytes.
 pub(super) fn bytes_of_row(row: &Row) -> u64 {
     let cells = row.get_column_iter().map(|(_, field)| bytes_of(field));
     cells.sum::<u64>() + LEAST_ROW_BYTES
@@ -182,7 +182,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Text; nothing where the cell or the column is missing.
+    /// Text; `None` where the cell or the column is missing.
     pub(super) fn optional(self, column: &str) -> Result<Option<&'a str>, LineFault> {
         match self.get(column) {
             None => Ok(None),
@@ -214,8 +214,8 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// A list of texts, or of structures with the text under `key`; nothing where the
-    /// cell is missing.
+    /// A list of texts, or of structures with the text under `key`; empty where the cell is
+    /// missing.
     pub(super) fn texts(self, column: &str, key: &str) -> Result<Vec<String>, LineFault> {
         let list = match self.get(column) {
             None => return Ok(Vec::new()),
@@ -230,7 +230,7 @@ impl<'a> Cells<'a> {
         list.elements().iter().map(text).collect()
     }
 
-    /// A list of numbers; nothing where the cell is missing.
+    /// A list of numbers; empty where the cell is missing.
     pub(super) fn numbers(self, column: &str) -> Result<Vec<f64>, LineFault> {
         let list = match self.get(column) {
             None => return Ok(Vec::new()),
@@ -241,7 +241,7 @@ impl<'a> Cells<'a> {
             Field::Double(value) => Ok(*value),
             Field::Float(value) => Ok(f64::from(*value)),
             other => match number(other) {
-                // Pixels are far below where f64 has gaps.
+                // Pixel coordinates are far below 2^53, so f64 represents them exactly.
                 Some(number) => Ok(number as f64),
                 None => Err(wrong_type(column, "a list of numbers", other)),
             },
@@ -257,7 +257,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// The cells of the one structure in a list; none where there are several.
+    /// The cells of the only structure in a list; `None` where there are several.
     pub(super) fn only_group(self, column: &str) -> Option<Cells<'a>> {
         match self.get(column) {
             Some(Field::ListInternal(list)) => match list.elements() {
@@ -268,7 +268,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Bytes, or text as such.
+    /// Bytes, or the bytes of a text.
     pub(super) fn bytes(self, column: &str) -> Option<&'a [u8]> {
         match self.get(column) {
             Some(Field::Bytes(bytes)) => Some(bytes.data()),

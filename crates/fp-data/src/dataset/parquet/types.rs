@@ -5,7 +5,7 @@ use std::fmt;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::schema::types::Type;
 
-/// What a column's cells are.
+/// Expected type of a column's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text.
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Group,
     /// A structure with `bytes`, or bytes.
     Image,
-    /// The same, or a list of such structures.
+    /// A structure with `bytes`, bytes, or a list of such structures.
     Images,
 }
 

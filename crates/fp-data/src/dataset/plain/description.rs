@@ -1,4 +1,4 @@
-//! `benchmark.json`, read as far as it goes.
+//! Reads `benchmark.json` as far as possible.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::dataset::encoding::read_text;
 use crate::json::schema::check;
 use crate::json::{Document, Problem, Step};
 
-/// The description as far as it can be read, and everything that is wrong with it.
+/// The readable part of the description, and everything that is wrong with it.
 pub(super) fn read(path: &Path) -> (Description, Vec<DatasetError>) {
     let text = match read_text(path) {
         Ok(text) => text,

@@ -1,5 +1,5 @@
-//! A folder in the plain form to fill in: three questions on two small images, and a page
-//! that explains every field.
+//! A template folder in the plain form: three questions on two small images, and a page that
+//! explains every field.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::metric::AnswerRule;
 /// Name of the page that explains the fields.
 pub const README_FILE: &str = "README.md";
 
-/// Its text; the names of the answer rules take the place of [`RULES`].
+/// Content of the page; the names of the answer rules replace [`RULES`].
 const README: &str = include_str!("init_readme.md");
 const RULES: &str = "{answer_rules}";
 
@@ -25,13 +25,13 @@ const RED: Rgb<u8> = Rgb([206, 38, 38]);
 const BLUE: Rgb<u8> = Rgb([38, 82, 206]);
 /// The square of the first image, `[x0, y0, x1, y1]`.
 const SQUARE: [u32; 4] = [10, 16, 42, 48];
-/// The circle of both.
+/// The circle of both images, `[x0, y0, x1, y1]`.
 const CIRCLE: [u32; 4] = [56, 20, 80, 44];
 
-/// Writes the folder, which has to be new or empty; its files, in the order of writing.
+/// Writes the template to a new or empty folder; returns its files in the order of writing.
 ///
 /// # Errors
-/// A folder with something in it, or one that can't be written.
+/// A folder that isn't empty, or one that can't be written.
 pub fn init(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let cant_write = |path: &Path| {
         let path = path.to_owned();
@@ -69,7 +69,7 @@ fn readme() -> String {
     README.replace(RULES, &AnswerRule::ALL.map(AnswerRule::name).join(", "))
 }
 
-/// A circle, and a square beside it or not.
+/// A circle, with or without a square beside it.
 fn picture(has_square: bool) -> RgbImage {
     let [width, height] = SIZE;
     let [left, top, right, bottom] = CIRCLE.map(f64::from);
@@ -103,7 +103,7 @@ fn description() -> String {
         judge: None,
         sha256: None,
     };
-    // A description is plain text and always JSON.
+    // A description holds only text, so it always serialises.
     serde_json::to_string_pretty(&description).unwrap_or_default() + "\n"
 }
 
@@ -140,7 +140,7 @@ fn example_lines() -> [Line; 3] {
             boxes: vec![area(SQUARE)],
             ..line("1", "both", color, "red", "attribute")
         },
-        // What is not there has no box.
+        // An object that is absent has no box.
         line("2", "circle", existence, "no", "existence"),
         Line {
             image_id: Some("both".to_owned()),
@@ -179,7 +179,7 @@ mod tests {
         assert!(matches!(init(&folder), Err(DatasetError::NotEmpty { .. })));
     }
 
-    /// A key that a form gains has to be explained, one that it loses must not be.
+    /// A field that a form gains must be explained; one that it loses must not be.
     #[test]
     fn every_field_is_explained_and_no_other() {
         let text = readme();

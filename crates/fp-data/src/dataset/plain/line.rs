@@ -6,16 +6,16 @@ use super::{Line, schema};
 use crate::dataset::lines::{self, LineFault};
 use crate::json::schema::{Fault, check};
 
-/// A line, or all that keeps it from being one.
+/// Parses a line, or reports everything that is wrong with it.
 pub(super) fn parse(line: &str) -> Result<Line, LineFault> {
     lines::parse::<Line>(line).map_err(|(kind, message)| {
         let mut value: Value = serde_json::from_str(line).unwrap_or_default();
-        // A text-only question, as a line without the key is.
+        // An empty image means a text-only question, as a missing key does.
         if let Some(keys) = value.as_object_mut() {
             keys.retain(|key, value| key != "image" || !value.is_null());
         }
         match faults_of(&schema::line(), &value) {
-            // It isn't JSON, or wrong in a way that the schema has no words for.
+            // It isn't JSON, or wrong in a way that the schema can't describe.
             found if found.is_empty() => (kind, message),
             found => (kind, found),
         }

@@ -6,17 +6,17 @@
 //! dataset's; the dataset's folder by default) and `sha256` (of
 //! `questions.jsonl`; checked).
 //!
-//! `questions.jsonl` has one object a line:
+//! `questions.jsonl` has one object per line:
 //!
 //! ```json
 //! {"id": "17", "image": "images/a.png", "image_id": "a", "question": "What color is the star?",
 //!  "answers": ["red"], "family": "attribute", "keys": {"hops": "1"}, "boxes": [[3, 4, 20, 21]]}
 //! ```
 //!
-//! A line without `image`, or with an empty one, is a text-only question. `image_id` is the
-//! image's path by default; `keys`, `boxes`, `choices` (the texts of
-//! options A, B, …) and `image_size` (`[width, height]`) may be left out. Unknown keys are
-//! refused. A description with `judge` names who scores answers that the dataset has not.
+//! A line without `image`, or with an empty one, is a text-only question. `image_id` is the image's
+//! path by default; `keys`, `boxes`, `choices` (the texts of options A, B, …) and `image_size`
+//! (`[width, height]`) are optional. Unknown keys are refused. A description with `judge` names who
+//! scores the answers where the dataset has no references.
 
 mod description;
 mod export;
@@ -41,26 +41,26 @@ use super::{Benchmark, Dataset, DatasetError, ImageRef, ProblemKind, Reading};
 use crate::metric::{AnswerRule, MetricError};
 use crate::sample::Sample;
 
-/// Name of the file of questions.
+/// Name of the question file.
 pub const QUESTIONS_FILE: &str = "questions.jsonl";
 
-/// What `benchmark.json` holds.
+/// Contents of `benchmark.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// What the dataset is called.
+    /// Name of the dataset.
     pub name: String,
-    /// Which split of it this is.
+    /// Name of the split.
     pub split: String,
     /// How answers are scored.
     pub answer_rule: String,
-    /// Kinds of question.
+    /// Kinds of question in the dataset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub families: Vec<String>,
     /// Terms of use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// Where it comes from.
+    /// Source of the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Folder that image paths are relative to.
@@ -69,12 +69,12 @@ pub struct Description {
     /// Who scores answers where lines have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
-    /// Of `questions.jsonl`, as hexadecimal digits.
+    /// SHA-256 of `questions.jsonl`, as hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// What a line of `questions.jsonl` holds.
+/// Contents of a line of `questions.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
@@ -83,15 +83,15 @@ pub struct Line {
     /// Path of the image; none, or an empty one, for a text-only question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// What the questions of one image share; the path by default.
+    /// Id that the questions on one image share; the image's path by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
     /// Width and height in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<[usize; 2]>,
-    /// The user's whole text.
+    /// The whole prompt.
     pub question: String,
-    /// Answers that count.
+    /// Accepted answers.
     pub answers: Vec<String>,
     /// Texts of the options A, B, ….
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,7 +112,8 @@ pub fn is_plain(folder: &Path) -> bool {
 }
 
 pub(super) fn splits(folder: &Path) -> Vec<String> {
-    // Questions without a description are a dataset that lost it, not none.
+    // Questions without a description are a dataset that lost its description, not an unknown
+    // folder.
     if is_plain(folder) || folder.join(QUESTIONS_FILE).is_file() {
         vec![String::new()]
     } else {
@@ -120,13 +121,13 @@ pub(super) fn splits(folder: &Path) -> Vec<String> {
     }
 }
 
-/// Whether a folder of images is named by where it lies on this machine, or upwards.
+/// Whether the path of the image folder is absolute or leads upwards.
 fn leads_out(images: &Path) -> bool {
     let mut parts = images.components();
     !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// Loads a dataset; every line has to be right.
+/// Loads a dataset; every line must be valid.
 ///
 /// # Errors
 /// As [`read`], and any line that can't be used, by number.
@@ -134,16 +135,15 @@ pub fn load(folder: &Path) -> Result<Dataset, DatasetError> {
     read(folder)?.whole()
 }
 
-/// Reads a dataset, setting lines that can't be used apart. Images are looked
-/// for, not opened. A description that is not as it has to be, and questions that are not
-/// those its hash speaks of, are among [`Reading::faults`].
+/// Reads a dataset and sets apart lines that can't be used. Images are looked for, not opened. An
+/// invalid description, and questions that don't match its hash, are in [`Reading::faults`].
 ///
 /// # Errors
 /// Questions that can't be read.
 pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let description_path = folder.join(DESCRIPTION_FILE);
     let (description, mut faults) = description::read(&description_path);
-    // Where it can't be told how answers are scored, the rest of a line still can be read.
+    // Even if the scoring rule is unknown, the rest of a line can be read.
     let answer_rule: Option<AnswerRule> = match description.answer_rule.parse() {
         Ok(rule) => Some(rule),
         Err(_) if !faults.is_empty() => None,
@@ -215,7 +215,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
     let found = match (found, faults.is_empty()) {
         (Ok(found), _) => Some(found),
         (Err(error), true) => return Err(error),
-        // The description is wrong, too: that is said first.
+        // The description is wrong too, which is reported first.
         (Err(error), false) => {
             faults.push(error);
             None
@@ -245,7 +245,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
             license: description.license,
             source: description.source,
             folder: folder.to_owned(),
-            // The first file is the one that problems are named by.
+            // The first file is the one that problems refer to.
             files: vec![path, description_path],
             notes: Vec::new(),
             samples: collector.samples,
@@ -330,7 +330,7 @@ mod tests {
             [
                 (2, DuplicateId),
                 (3, Malformed),
-                // A blank line is nothing.
+                // A blank line is skipped.
                 (5, MissingImage),
                 (6, InvalidValue),
                 (7, MissingAnswer),

@@ -1,10 +1,10 @@
-//! The JSON schemas of the plain form's files: what a problem in them is found by.
+//! The JSON schemas of the plain form's files, against which they are checked.
 
 use serde_json::{Value, json};
 
 use crate::metric::AnswerRule;
 
-/// Of `benchmark.json`.
+/// Schema of `benchmark.json`.
 pub fn description() -> Value {
     let rules = AnswerRule::ALL.map(AnswerRule::name).to_vec();
     json!({
@@ -25,7 +25,7 @@ pub fn description() -> Value {
     })
 }
 
-/// Of a line of `questions.jsonl`.
+/// Schema of a line of `questions.jsonl`.
 pub fn line() -> Value {
     let numbers = json!({"type": "array", "items": {"type": "number"}});
     let texts = json!({"type": "array", "items": {"type": "string"}});
@@ -53,7 +53,7 @@ mod tests {
     use super::super::{Description, Line};
     use super::*;
 
-    /// What the schemas let through, the structures read, and the other way round.
+    /// The structures accept the keys that the schemas accept, and no others.
     #[test]
     fn schemas_and_structures_have_the_same_keys() {
         let full = json!({

@@ -1,4 +1,4 @@
-//! The rule by which one answer is scored, named in configurations and datasets.
+//! The rule that scores one answer, as named in configurations and datasets.
 
 mod score;
 
@@ -28,7 +28,8 @@ pub enum AnswerRule {
     /// Equality after trimming, lower-casing and dropping trailing dots.
     #[default]
     Exact,
-    /// VQA accuracy by LLaVA's route: M4C's form of the answer, then the official tool.
+    /// VQA accuracy as LLaVA computes it: M4C's normalisation of the answer, then the official
+    /// tool.
     VqaOfficial,
     /// VQA accuracy of the raw answer by the official tool.
     VqaOfficialRaw,
@@ -42,9 +43,9 @@ pub enum AnswerRule {
     VizwizApi,
     /// Equality after dropping trailing dots and lower-casing, as LLaVA does for GQA.
     Gqa,
-    /// GQA by lmms-eval: without case and punctuation.
+    /// GQA by lmms-eval: case and punctuation ignored.
     GqaLmmsEval,
-    /// GQA by VLMEvalKit: without case and white space around.
+    /// GQA by VLMEvalKit: case and surrounding white space ignored.
     GqaVlmevalkit,
     /// Yes or no, read as LLaVA does for POPE.
     Pope,
@@ -64,27 +65,27 @@ pub enum AnswerRule {
     ScienceqaLmmsEval,
     /// A choice's letter, read as VLMEvalKit does without a judge.
     Mmbench,
-    /// A choice's letter, read as lmms-eval does, its `static` mode where that finds none.
+    /// A choice's letter, read as lmms-eval does, or by its `static` mode where that finds none.
     MmbenchLmmsEval,
-    /// A box that overlaps the right one by half: RefCOCO.
+    /// RefCOCO: a box with an IoU of at least one half with the reference.
     Refcoco,
     /// ANLS of DocVQA and InfographicVQA by the competition's script and lmms-eval.
     Anls,
     /// ANLS by the papers' formula, which excludes the threshold.
     AnlsPaper,
-    /// ANLS by VLMEvalKit, relative to texts with single spaces.
+    /// ANLS by VLMEvalKit, relative to the length of texts with single spaces.
     AnlsVlmevalkit,
-    /// Relaxed accuracy of ChartQA, as lmms-eval has it.
+    /// Relaxed accuracy of ChartQA, as in lmms-eval.
     Chartqa,
-    /// Relaxed accuracy by VLMEvalKit, white space around left out.
+    /// Relaxed accuracy by VLMEvalKit, surrounding white space ignored.
     ChartqaVlmevalkit,
-    /// A text that contains the gold one: OCRBench and VLMEvalKit.
+    /// A text that contains the gold answer: OCRBench and VLMEvalKit.
     Ocrbench,
-    /// The same by lmms-eval, formulas in lower case.
+    /// The same by lmms-eval, which lower-cases formulas.
     OcrbenchLmmsEval,
     /// A choice's letter, read as lmms-eval does for AI2D.
     Ai2d,
-    /// A choice's letter and nothing else: LLaVA's script for SEED-Bench.
+    /// Exactly a choice's letter: LLaVA's script for SEED-Bench.
     Seedbench,
     /// A choice's letter as the first character: lmms-eval for SEED-Bench.
     SeedbenchLmmsEval,
@@ -92,12 +93,12 @@ pub enum AnswerRule {
     Mmstar,
     /// A choice's letter, read as VLMEvalKit does without a judge, outside of MMBench.
     ChoiceVlmevalkit,
-    /// A choice's letter or an open answer, read as MMMU's script does; what it would draw
-    /// at random is wrong.
+    /// A choice's letter or an open answer, read as MMMU's script does; answers for which it would
+    /// draw an option at random are wrong.
     Mmmu,
     /// The same by lmms-eval.
     MmmuLmmsEval,
-    /// A choice's letter, open questions made choices: VLMEvalKit without a judge.
+    /// A choice's letter; open questions are turned into choices: VLMEvalKit without a judge.
     MmmuVlmevalkit,
 }
 
@@ -184,7 +185,7 @@ impl AnswerRule {
         }
     }
 
-    /// Whether answers are letters of choices, wherever a question has any.
+    /// Whether answers are letters of choices, for questions that have choices.
     pub const fn is_choice(self) -> bool {
         matches!(
             self,
@@ -200,7 +201,7 @@ impl AnswerRule {
         ) || self.has_open_questions()
     }
 
-    /// Whether a question without choices is an open one.
+    /// Whether questions without choices are open questions.
     pub const fn has_open_questions(self) -> bool {
         matches!(
             self,
@@ -208,7 +209,7 @@ impl AnswerRule {
         )
     }
 
-    /// What its mean over questions is called.
+    /// Name of its mean over questions.
     pub const fn measure(self) -> &'static str {
         match self {
             AnswerRule::Anls | AnswerRule::AnlsPaper | AnswerRule::AnlsVlmevalkit => "ANLS",
@@ -217,7 +218,7 @@ impl AnswerRule {
         }
     }
 
-    /// Whether scores lie between 0 and 1 by people's agreement.
+    /// Whether scores between 0 and 1 express agreement with human answers.
     pub const fn is_vqa(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What each rule makes of an answer, and which answers it can score.
+//! Scoring by each rule, and checks of which answers a rule can score.
 
 use super::AnswerRule;
 use crate::metric::anls::AnlsRule;
@@ -9,14 +9,14 @@ use crate::metric::yes_no::YesNo;
 use crate::metric::{chartqa, choice, gqa, mmbench, mme, mmmu, ocrbench, pope, refcoco, scienceqa};
 
 impl AnswerRule {
-    /// Score of `prediction`, 0 to 1. `answers` are what people gave; where a rule
-    /// knows one right answer, any of them counts. Without answers nothing is right.
+    /// Score of `prediction`, from 0 to 1. `answers` are the human answers; where a rule has one
+    /// right answer, any of them is accepted. Without answers the score is 0.
     pub fn score(self, prediction: &str, answers: &[impl AsRef<str>]) -> f64 {
         self.score_among::<_, &str>(prediction, answers, &[])
     }
 
-    /// As [`AnswerRule::score`], with the texts of the options A, B, …: MMBench's rules
-    /// look for them in the answer, and without them take any letter A–D.
+    /// As [`AnswerRule::score`], with the texts of the options A, B, …: MMBench's rules search the
+    /// answer for them, and without them accept any letter A–D.
     pub fn score_among<A: AsRef<str>, C: AsRef<str>>(
         self,
         prediction: &str,
@@ -103,12 +103,12 @@ impl AnswerRule {
         f64::from(u8::from(is_right))
     }
 
-    /// Checks that a question's answers are such as the rule can score.
+    /// Checks that a rule can score a question's answers.
     ///
     /// # Errors
-    /// No answers; fewer than two where people's agreement counts; labels other than yes
-    /// and no where only those are read; a letter that none of the choices has; a text
-    /// without a box where one is asked for; an empty text where containing it is enough.
+    /// No answers; fewer than two for rules of human agreement; labels other than yes and no for
+    /// yes/no rules; a letter that no choice has; a text without a box where a box is expected; an
+    /// empty text where containing it is sufficient.
     pub fn check_answers<A: AsRef<str>, C: AsRef<str>>(
         self,
         answers: &[A],
@@ -173,7 +173,7 @@ impl AnswerRule {
     }
 }
 
-/// What [`AnswerRule::Exact`] compares.
+/// The normalised answer that [`AnswerRule::Exact`] compares.
 pub fn exact_form(answer: &str) -> String {
     answer
         .trim()
@@ -187,7 +187,7 @@ fn any(answers: &[impl AsRef<str>], is_right: impl Fn(&str) -> bool) -> bool {
     answers.iter().any(|gold| is_right(gold.as_ref()))
 }
 
-/// Letters of the choices; A to D where they are not known.
+/// Letters and texts of the choices; A to D if there are none.
 fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
     if choices.is_empty() {
         ('A'..='D').map(|letter| (letter, "")).collect()
@@ -196,7 +196,7 @@ fn options(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
     }
 }
 
-/// Choices with their letters.
+/// Choices with their letters, A first.
 fn lettered(choices: &[impl AsRef<str>]) -> Vec<(char, &str)> {
     ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect()
 }

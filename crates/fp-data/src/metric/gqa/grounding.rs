@@ -1,18 +1,18 @@
-//! GQA's grounding: attention on the regions that a question points to.
+//! GQA's grounding: attention on the regions that a question refers to.
 
 use super::question::{GqaQuestion, GqaScene};
 use crate::metric::error::MetricError;
 
-/// Σ over regions and cells of attention · |cell ∩ region| / |cell|. Regions are the
-/// objects that question and full answer point to. They add up: what two regions share
-/// counts twice. `attention` is a square map, `[column][row]`.
+/// Σ over regions and cells of attention · |cell ∩ region| / |cell|. Regions are the objects that
+/// the question and the full answer point to. They add up: the overlap of two regions counts twice.
+/// `attention` is a square map, `[column][row]`.
 ///
-/// The official script means to add the whole image where a step is about the scene, but
-/// looks for the word among the names of the step's fields, so it never does; neither
-/// does this.
+/// The official script intends to add the whole image where a step is about the scene, but looks
+/// for the word among the names of the step's fields and so never does; this function doesn't
+/// either.
 ///
 /// # Errors
-/// A map that is not square or empty; an object that the scene doesn't have.
+/// A map that is empty or not square; an object that the scene doesn't have.
 pub fn grounding(
     question: &GqaQuestion,
     scene: &GqaScene,
@@ -46,7 +46,7 @@ pub fn grounding(
     Ok(total)
 }
 
-/// Attention within a region, whose ends are shares of the image.
+/// Attention within a region, whose bounds are fractions of the image's sides.
 fn mass(attention: &[Vec<f64>], x: [f64; 2], y: [f64; 2]) -> f64 {
     let side = attention.len() as f64;
     let overlap = |cell: usize, [start, end]: [f64; 2]| {

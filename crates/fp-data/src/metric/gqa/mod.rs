@@ -1,4 +1,4 @@
-//! GQA: one word or phrase, right or wrong.
+//! GQA: answers of one word or phrase, right or wrong.
 
 mod grounding;
 mod question;
@@ -10,16 +10,16 @@ pub use question::{
 };
 pub use report::{GqaAttention, GqaExtras, GqaReport};
 
-/// LLaVA's form of an answer: without trailing dots, in lower case, nothing else.
+/// LLaVA's normalisation of an answer: lower case, without trailing full stops.
 pub fn prediction(answer: &str) -> String {
     answer.trim_end_matches('.').to_lowercase()
 }
 
-/// One entry of the file that the official script takes.
+/// One entry of the official script's prediction file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GqaEntry {
-    /// The question.
+    /// Id of the question.
     pub question_id: String,
     /// The answer in the form of [`prediction`].
     pub prediction: String,
@@ -35,14 +35,14 @@ impl GqaEntry {
     }
 }
 
-/// lmms-eval's form of answer and gold: in lower case, without ASCII punctuation.
+/// lmms-eval's normalisation of answer and gold: lower case, without ASCII punctuation.
 pub fn prediction_lmms_eval(answer: &str) -> String {
     let mut lower = answer.to_lowercase();
     lower.retain(|c| !c.is_ascii_punctuation());
     lower
 }
 
-/// VLMEvalKit's form of answer and gold: without white space around, in lower case.
+/// VLMEvalKit's normalisation of answer and gold: trimmed, lower case.
 pub fn prediction_vlmevalkit(answer: &str) -> String {
     crate::metric::python_text::strip(answer).to_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The official files of GQA, as far as scores need them.
+//! The official files of GQA, with the fields that scoring needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,56 +9,56 @@ use crate::metric::python_text::split;
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GqaQuestion {
-    /// The question.
+    /// Text of the question.
     pub question: String,
     /// The one right answer.
     pub answer: String,
-    /// Which image.
+    /// Id of the image.
     pub image_id: String,
-    /// Whether it belongs to the balanced part, which alone is scored.
+    /// Whether it belongs to the balanced subset; only that is scored.
     pub is_balanced: bool,
-    /// What kind of question it is.
+    /// Types of the question.
     pub types: GqaTypes,
     /// The steps of reasoning.
     pub semantic: Vec<GqaStep>,
-    /// What it is alike.
+    /// Groups of similar questions that it belongs to.
     pub groups: GqaGroups,
-    /// Questions whose answers follow from this one's; itself may be among them.
+    /// Questions whose answers this one's entails; may include itself.
     #[serde(default)]
     pub entailed: Vec<String>,
-    /// Objects that words point to.
+    /// Objects that words of question and answer point to.
     #[serde(default)]
     pub annotations: GqaAnnotations,
 }
 
-/// Kinds of a question.
+/// Types of a question.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub struct GqaTypes {
-    /// choose, compare, logical, query or verify; query is open, the others binary.
+    /// choose, compare, logical, query or verify; query is open, the others are binary.
     pub structural: String,
     /// attr, cat, global, obj or rel.
     pub semantic: String,
-    /// A finer kind.
+    /// A finer type.
     pub detailed: String,
 }
 
 /// One step of reasoning.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub struct GqaStep {
-    /// What is done.
+    /// The operation.
     pub operation: String,
-    /// With what.
+    /// Its argument.
     pub argument: String,
 }
 
-/// Groups of like questions.
+/// Groups of similar questions.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
 pub struct GqaGroups {
-    /// Questions that share a distribution of answers; none for some.
+    /// Group of questions with a common distribution of answers; `None` for some questions.
     pub global: Option<String>,
 }
 
-/// Word positions to object ids of the scene graph.
+/// Maps word positions to object ids of the scene graph.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GqaAnnotations {
@@ -70,7 +70,7 @@ pub struct GqaAnnotations {
     pub full_answer: BTreeMap<String, String>,
 }
 
-/// Answers that would make sense, from `*_choices.json`.
+/// Sensible answers, from `*_choices.json`.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub struct GqaChoices {
     /// In the scope of the question.
@@ -82,11 +82,11 @@ pub struct GqaChoices {
 /// A scene graph from `*_sceneGraphs.json`.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub struct GqaScene {
-    /// Of the image in pixels.
+    /// Width of the image in pixels.
     pub width: f64,
-    /// Of the image in pixels.
+    /// Height of the image in pixels.
     pub height: f64,
-    /// By object id.
+    /// Objects by id.
     pub objects: BTreeMap<String, GqaObject>,
 }
 
@@ -121,8 +121,8 @@ impl GqaScene {
 }
 
 impl GqaQuestion {
-    /// Steps of reasoning that count: those whose text holds neither `exist` nor
-    /// `query: name` nor `choose name`.
+    /// Number of reasoning steps, without those whose text contains `exist`, `query: name` or
+    /// `choose name`.
     pub fn num_steps(&self) -> usize {
         let counts = |step: &&GqaStep| {
             let text = format!("{}: {}", step.operation, step.argument);
@@ -133,12 +133,12 @@ impl GqaQuestion {
         self.semantic.iter().filter(counts).count()
     }
 
-    /// Words of the question.
+    /// Number of words in the question.
     pub fn num_words(&self) -> usize {
         split(&self.question).count()
     }
 
-    /// Whether the answer is open: not one of two.
+    /// Whether the question is open rather than binary.
     pub fn is_open(&self) -> bool {
         self.types.structural == "query"
     }

@@ -1,4 +1,4 @@
-//! What GQA reports, over balanced questions.
+//! GQA's official measures, over balanced questions.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -8,21 +8,21 @@ use super::question::{GqaChoices, GqaQuestion, GqaScene};
 use crate::metric::breakdown::{Breakdown, GroupScore};
 use crate::metric::error::MetricError;
 
-/// Answers to "what do they have in common".
+/// Valid answers to "what do they have in common".
 const COMMON: [&str; 3] = ["color", "material", "shape"];
 
-/// What the optional figures need; each is left out where its part is.
+/// Inputs of the optional measures; each is left out where its input is missing.
 #[derive(Debug, Clone, Default)]
 pub struct GqaExtras<'a> {
-    /// Whether the answers hold those to all entailed questions.
+    /// Whether the predictions cover all entailed questions.
     pub has_consistency: bool,
-    /// By question id: validity and plausibility.
+    /// Valid and plausible answers by question id.
     pub choices: Option<&'a BTreeMap<String, GqaChoices>>,
-    /// Grounding.
+    /// Input of grounding.
     pub attention: Option<GqaAttention<'a>>,
 }
 
-/// What grounding is computed from.
+/// Input of grounding.
 #[derive(Debug, Clone, Copy)]
 pub struct GqaAttention<'a> {
     /// Scene graphs by image id.
@@ -31,14 +31,14 @@ pub struct GqaAttention<'a> {
     pub maps: &'a BTreeMap<String, Vec<Vec<f64>>>,
 }
 
-/// GQA's figures. Scores are from 0 to 1; papers print percent.
+/// GQA's measures. Scores are from 0 to 1; papers print percent.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct GqaReport {
     /// All questions.
     pub accuracy: GroupScore,
-    /// Questions with one of two answers.
+    /// Binary questions.
     pub binary: GroupScore,
-    /// The others.
+    /// Open questions.
     pub open: GroupScore,
     /// By structural type.
     pub by_structural_type: Breakdown,
@@ -48,26 +48,26 @@ pub struct GqaReport {
     pub by_steps: BTreeMap<usize, GroupScore>,
     /// By the number of words.
     pub by_words: BTreeMap<usize, GroupScore>,
-    /// Distance of the answers' distribution from the golds': mean over groups of the
-    /// chi-square statistic, weighted by their size, over 100. Lower is better; `None`
-    /// where no question has a group.
+    /// Distance between the distributions of answers and golds: the chi-square statistic averaged
+    /// over groups, weighted by their size, over 100. Lower is better; `None` where no question has
+    /// a group.
     pub distribution: Option<f64>,
-    /// Over right answers that entail others: how many of those are right.
+    /// Share of right answers among the questions entailed by those answered rightly.
     pub consistency: Option<GroupScore>,
-    /// Answers in the scope of the question.
+    /// Share of answers within the scope of the question.
     pub validity: Option<GroupScore>,
-    /// Answers that are reasonable.
+    /// Share of answers that are reasonable.
     pub plausibility: Option<GroupScore>,
     /// Attention on the regions that question and answer point to.
     pub grounding: Option<GroupScore>,
 }
 
 impl GqaReport {
-    /// Scores `predictions`, by question id, in the form of [`super::prediction`].
+    /// Scores `predictions`, by question id, as normalised by [`super::prediction`].
     ///
     /// # Errors
-    /// A balanced question without prediction; with extras, one without its choices,
-    /// scene, object, attention, or entailed questions.
+    /// A balanced question without a prediction; with extras, one without its choices, scene,
+    /// object, attention, or entailed questions.
     pub fn new<S: BuildHasher>(
         questions: &BTreeMap<String, GqaQuestion>,
         predictions: &std::collections::HashMap<String, String, S>,
@@ -191,8 +191,7 @@ fn find<'a, T>(
     })
 }
 
-/// Mean over groups of Σ (answers − golds)²/golds over the golds' values, weighted by the
-/// groups' sizes.
+/// Mean over groups of Σ (answers − golds)²/golds over the golds' values, weighted by group size.
 fn chi_square(
     golds: &BTreeMap<&str, BTreeMap<&str, usize>>,
     answers: &BTreeMap<&str, BTreeMap<&str, usize>>,
@@ -219,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// Structural type, group, answer; the question is "Is it?".
+    /// A question with structural type, group and answer; its text is "Is it?".
     fn question(structural: &str, group: Option<&str>, answer: &str) -> GqaQuestion {
         serde_json::from_value(serde_json::json!({
             "question": "Is it?",
@@ -302,10 +301,10 @@ mod tests {
             attention: None,
         };
         let report = GqaReport::new(&questions, &predictions, &extras).unwrap();
-        // Only the first entails others: one of two is right.
+        // Only the first question entails others: one of two is right.
         assert_eq!(report.consistency.unwrap().mean(), Some(0.5));
         assert_eq!(report.consistency.unwrap().count, 1);
-        // "shape" is what two things may have in common.
+        // "shape" is among the things that two objects may have in common.
         assert_eq!(report.validity.unwrap().mean(), Some(1.0));
         assert_eq!(report.plausibility.unwrap().mean(), Some(2.0 / 3.0));
     }

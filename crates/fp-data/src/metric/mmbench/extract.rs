@@ -1,8 +1,8 @@
-//! Which option an answer means, without a judge.
+//! Extracts the option that an answer means, without a judge.
 
 use crate::metric::python_text::{is_space, split, strip};
 
-/// Answers that refuse: never right.
+/// Refusals, which are never right.
 const REFUSALS: [&str; 4] = [
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
@@ -10,10 +10,10 @@ const REFUSALS: [&str; 4] = [
     "Cannot determine the answer",
 ];
 
-/// What is logged where a remote model gave no answer.
+/// Text that is logged where a remote model gave no answer.
 const NO_ANSWER: &str = "Failed to obtain answer via API";
 
-/// What announces an answer; of each the first occurrence counts.
+/// Phrases that announce an answer; the first occurrence of each counts.
 const PHRASES: [&str; 27] = [
     "answer is",
     "the answer is",
@@ -47,15 +47,15 @@ const PHRASES: [&str; 27] = [
 /// The option letters of a question with their texts, in order.
 pub type Options<'a> = [(char, &'a str)];
 
-/// VLMEvalKit's exact matching, the default here. A letter among the options, `Z` for a
-/// refusal, or nothing where the answer doesn't tell; neither of the latter is right.
+/// VLMEvalKit's exact matching, the default here. Returns a letter of the options, `Z` for a
+/// refusal, or `None` if the answer names no option; neither of the latter is right.
 ///
 /// 1. A refusal gives Z.
-/// 2. With `.()[],:;!*#{}` as spaces: the only option letter that is a word, if it is one
-///    of the last four words; with no letter, a word `Z`.
+/// 2. With `.()[],:;!*#{}` as spaces: the only option letter that is a word, if it is one of the
+///    last four words; with no letter, a word `Z`.
 /// 3. The first `answer is X`, in any case, X of A–D.
-/// 4. Unless the answer is longer than twice all option texts together: the only option
-///    whose text it contains, in lower case.
+/// 4. Unless the answer is longer than twice all option texts together: the only option whose text
+///    it contains, in lower case.
 pub fn vlmevalkit(answer: &str, options: &Options<'_>) -> Option<char> {
     vlmevalkit_by_letter(answer, options).or_else(|| vlmevalkit_by_text(answer, options))
 }
@@ -89,7 +89,7 @@ pub fn vlmevalkit_by_letter(answer: &str, options: &Options<'_>) -> Option<char>
         .then_some(letter)
 }
 
-/// The last step of [`vlmevalkit`].
+/// The fourth step of [`vlmevalkit`].
 pub fn vlmevalkit_by_text(answer: &str, options: &Options<'_>) -> Option<char> {
     let lower = answer.to_lowercase();
     let longest: usize = options.iter().map(|(_, text)| text.chars().count()).sum();
@@ -99,8 +99,8 @@ pub fn vlmevalkit_by_text(answer: &str, options: &Options<'_>) -> Option<char> {
     only_contained(&lower, options)
 }
 
-/// X of the first `answer is X` in any case: white space between, asterisks before X,
-/// and X one of A–D even where a word goes on after it.
+/// X of the first `answer is X` in any case: with white space between, asterisks before X, and X
+/// one of A–D even if it begins a word.
 fn stated_letter(answer: &str) -> Option<char> {
     let chars: Vec<char> = answer.chars().collect();
     let word = |start: usize, word: &str| {
@@ -131,10 +131,10 @@ fn stated_letter(answer: &str) -> Option<char> {
     })
 }
 
-/// lmms-eval's first reading: the only letter A–E that is a word, whatever options there
-/// are, unless one is `A` among more than three words; then the only one in the first of
-/// several spellings, such as `A.` or `(A)`, that has one; then the only option whose text
-/// the answer contains.
+/// lmms-eval's first step: the only letter A–E that is a word, whatever the options, unless one is
+/// `A` among more than three words. Otherwise the letter in the first of several spellings, such as
+/// `A.` or `(A)`, that occurs with one letter only. Otherwise the only option whose text the answer
+/// contains.
 pub fn lmms_eval(answer: &str, options: &Options<'_>) -> Option<char> {
     lmms_eval_by_letter(answer).or_else(|| only_contained(&answer.to_lowercase(), options))
 }
@@ -173,13 +173,12 @@ fn lmms_eval_by_letter(answer: &str) -> Option<char> {
     })
 }
 
-/// lmms-eval's `static` mode where [`lmms_eval`] finds nothing: every spelling of an
-/// option's letter is a candidate, the most telling spelling wins, and of several in it
-/// the last one in the text.
+/// lmms-eval's `static` mode where [`lmms_eval`] finds nothing: every spelling of an option's
+/// letter is a candidate, the strongest spelling wins, and its last occurrence in the text counts.
 ///
-/// From the most telling: the text starts or ends with the letter; it follows a phrase
-/// such as `the answer is`; `(A)`, `A.`, `A:`, `A)`, `A` before a space; if there is none
-/// of these, the letter anywhere.
+/// From the strongest: the text starts or ends with the letter; it follows a phrase such as
+/// `the answer is`; `(A)`, `A.`, `A:`, `A)`, `A` before a space; without any of these, the letter
+/// anywhere.
 pub fn lmms_eval_static(answer: &str, letters: &[char]) -> Option<char> {
     let mut trimmed = strip(answer);
     for mark in [',', '.', '!', '?', ';', ':', '\'', '"'] {
@@ -298,7 +297,7 @@ mod tests {
 
     #[test]
     fn sentences() {
-        // The letter is not among the last four words, and the text too long to look in.
+        // The letter is not among the last four words, and the text is too long to be searched.
         let long = "B since in this picture one can count them and there are certainly two owls sitting up here";
         check(long, None, Some('B'), Some('B'));
         check("Not A but C", None, None, Some('C'));
@@ -308,12 +307,12 @@ mod tests {
             Some('A'),
             Some('A'),
         );
-        // The first letter of a word is taken for one.
+        // The first letter of a word is taken for an option.
         check("A or B? The answer is both", Some('B'), None, Some('A'));
         check("The answer is quite clear", None, None, None);
         check("I choose not A: D", None, Some('D'), Some('D'));
         check("It is A I would say", Some('A'), None, Some('A'));
-        // C follows the first announcement last, but D the second.
+        // C follows the earliest phrase last, but D follows the second.
         check(
             "The answer is D C? No, the correct answer is D.",
             Some('D'),

@@ -1,4 +1,5 @@
-//! MMBench: one question in several rotations of its options, right only if all are.
+//! MMBench: each question is asked with several rotations of its options, and is right only if all
+//! answers are.
 
 mod extract;
 
@@ -10,16 +11,16 @@ pub use extract::{
     Options, lmms_eval, lmms_eval_static, vlmevalkit, vlmevalkit_by_letter, vlmevalkit_by_text,
 };
 
-/// Rows of one question differ by multiples of this in their index.
+/// Indices of rows of one question differ by multiples of this.
 pub(crate) const ROTATION: u64 = 1_000_000;
 
-/// What ends the English prompt.
+/// The instruction at the end of an English prompt.
 pub const INSTRUCTION_EN: &str = "Answer with the option's letter from the given choices directly.";
 
-/// What ends the Chinese prompt.
+/// The instruction at the end of a Chinese prompt.
 pub const INSTRUCTION_CN: &str = "请直接回答选项字母。";
 
-/// Whether pandas reads a cell as missing, or LLaVA takes its text as such.
+/// Whether pandas reads a cell as missing, or LLaVA treats its text as such.
 pub fn is_missing(cell: &str) -> bool {
     matches!(
         cell,
@@ -54,8 +55,8 @@ pub fn options<'a>(cells: &[&'a str]) -> Vec<(char, &'a str)> {
         .collect()
 }
 
-/// The question as LLaVA logs it: the hint on its own line if there is one, the question,
-/// a line per option. The model also gets the instruction on a last line.
+/// The question as LLaVA logs it: the hint on its own line if there is one, the question, one line
+/// per option. The prompt adds the instruction on a last line.
 pub fn question_text(hint: &str, question: &str, options: &Options<'_>) -> String {
     let mut text = String::new();
     if !is_missing(hint) {
@@ -68,42 +69,42 @@ pub fn question_text(hint: &str, question: &str, options: &Options<'_>) -> Strin
     text
 }
 
-/// One row with its extracted answer.
+/// One row with the result of its extracted answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MmbenchRow<'a> {
-    /// Number of the question, plus a million per rotation.
+    /// Index of the row: the question's number, plus a million per rotation.
     pub index: u64,
     /// Whether the extracted letter is the right one.
     pub is_right: bool,
-    /// Category, of which the question's first row counts.
+    /// Category; that of the question's first row counts.
     pub category: &'a str,
-    /// L2-category, likewise.
+    /// L2-category; that of the question's first row counts.
     pub l2_category: &'a str,
 }
 
 /// Scores over questions and rows.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MmbenchReport {
-    /// A question counts if each of its rows is right.
+    /// Circular evaluation: a question counts if all of its rows are right.
     pub circular: GroupScore,
-    /// First rotations alone.
+    /// First rotations only.
     pub vanilla_first: GroupScore,
-    /// Every row by itself.
+    /// Every row on its own.
     pub vanilla_all: GroupScore,
     /// Circular, by category.
     pub by_category: Breakdown,
     /// Circular, by l2-category.
     pub by_l2_category: Breakdown,
-    /// Circular, per question number: 1 or 0.
+    /// Circular result by question number.
     pub questions: BTreeMap<u64, bool>,
 }
 
 impl MmbenchReport {
-    /// Scores all rows, in any order. How many rotations a question has is what the rows
-    /// say: some questions with four options have three.
+    /// Scores all rows, in any order. The number of rotations per question follows from the rows:
+    /// some questions with four options have three.
     ///
     /// # Errors
-    /// No rows, an index twice, a question without its first row.
+    /// No rows, a repeated index, or a question without its first row.
     pub fn new(rows: &[MmbenchRow<'_>]) -> Result<Self, MetricError> {
         if rows.is_empty() {
             return Err(MetricError::Empty {

@@ -1,29 +1,29 @@
-//! Which option an answer to a choice means.
+//! Extracts the option that an answer to a choice means.
 
 use crate::metric::mmbench::Options;
 use crate::metric::python_text::split;
 
-/// In which details evaluators differ.
+/// Variants, which differ between evaluators in details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
-    /// MMMU's script: a letter that is no part of a word stands between spaces.
+    /// MMMU's script: a letter that is a word of its own has a space on each side.
     Official,
-    /// lmms-eval (`tasks/mmmu/utils.py`): a letter before a space will do, even as a word's
-    /// end, and where there is none a letter before a dot.
+    /// lmms-eval (`tasks/mmmu/utils.py`): a letter before a space is enough, even at the end of a
+    /// word; if there is none, a letter before a full stop.
     LmmsEval,
 }
 
-/// What may stand around an answer.
+/// Punctuation that is stripped from both ends of an answer.
 const MARKS: [char; 7] = [',', '.', '!', '?', ';', ':', '\''];
 
-/// An answer of more words than this may name an option by its text.
+/// Only answers with more words than this may name an option by its text.
 const MOST_WORDS_WITHOUT_TEXT: usize = 5;
 
-/// The option that an answer means, or none where it doesn't tell.
+/// The option that an answer means; `None` if it names none.
 ///
-/// After marks around it are gone: options whose letter stands in brackets; without any,
-/// those whose letter stands alone; without any, in an answer of more than five words, those
-/// whose text it contains in any case. Of several the last one in the text counts.
+/// After stripping punctuation: options whose letter is in brackets; if none, those whose letter
+/// stands alone; if none, in an answer of more than five words, those whose text it contains in any
+/// case. Of several, the last one in the text counts.
 pub fn choice(answer: &str, options: &Options<'_>, spelling: Spelling) -> Option<char> {
     let mut bare = answer;
     for mark in MARKS {
@@ -69,7 +69,7 @@ pub fn choice(answer: &str, options: &Options<'_>, spelling: Spelling) -> Option
     last(&letters, place)
 }
 
-/// The letter with the last place; the first of those that have none, or the same.
+/// The letter with the last position; of letters without one, or with the same, the first.
 fn last(letters: &[char], place: impl Fn(char) -> Option<usize>) -> Option<char> {
     let mut best: Option<(char, Option<usize>)> = None;
     for &letter in letters {
@@ -117,21 +117,21 @@ mod tests {
 
     #[test]
     fn several_letters() {
-        // Brackets come first, then the last one counts.
+        // Brackets take precedence, then the last one counts.
         check("(A) or (B)", Some('B'), Some('B'));
         check("A is wrong, so (B)", Some('B'), Some('B'));
         check("Not A but C", Some('C'), Some('C'));
         check("(B), not (A), but (B)", Some('B'), Some('B'));
-        // The letters overlap in a space, and both are found.
+        // The matches share a space, and both are found.
         check("A B", Some('B'), Some('B'));
     }
 
     #[test]
     fn letters_in_words() {
-        // A word's end is enough for lmms-eval.
+        // The end of a word is enough for lmms-eval.
         check("In the USA it is so", None, Some('A'));
         check("USA or C", Some('C'), Some('C'));
-        // Neither stands alone: the first of them.
+        // Neither stands alone: the first one counts.
         check("TAB. AND. X", None, Some('B'));
         check("B. D.", Some('D'), Some('D'));
     }
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn texts_of_options() {
         check("I think there are two owls here", Some('B'), Some('B'));
-        // Up to five words don't count.
+        // Answers of up to five words are not searched for texts.
         check("There are two owls here", None, None);
         check("One owl, or maybe it is two", Some('C'), Some('C'));
         check("It costs about $6 in all shops", Some('D'), Some('D'));
-        // Of two texts the last, of one inside the other the one that ends the text.
+        // Of two texts the last one; of a text that contains the other, the later start.
         check("It costs $6 and has a closed path", Some('A'), Some('A'));
         check("There is nothing of that kind to see", None, None);
     }

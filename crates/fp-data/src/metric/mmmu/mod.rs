@@ -1,11 +1,11 @@
-//! MMMU (Yue et al., CVPR 2024): questions of 30 college subjects, choices and open ones.
-//! Its own script (`eval/eval_utils.py` of MMMU-Benchmark/MMMU) reads answers as
-//! [`choice()`] and [`open`] have it.
+//! MMMU (Yue et al., CVPR 2024): questions of 30 college subjects, choices and open ones. Answers
+//! are read as by its own script (`eval/eval_utils.py` of MMMU-Benchmark/MMMU); see [`choice()`]
+//! and [`open`].
 //!
-//! Where that script finds no option in an answer it draws one at random. Nothing here is
-//! drawn: such an answer is wrong, so that accuracy is lower by what guessing would add, at
-//! most the share of such answers divided by the number of options. lmms-eval draws too, and
-//! what it prints then can't be repeated.
+//! Where that script finds no option in an answer it draws one at random. Here such an answer is
+//! wrong, so that accuracy is lower by what guessing would add: at most the share of such answers
+//! divided by the number of options. lmms-eval draws too, so its results can't be reproduced
+//! exactly.
 
 mod choice;
 pub mod open;
@@ -14,7 +14,7 @@ pub use choice::{Spelling, choice};
 
 use super::mmbench;
 
-/// The six disciplines with their subjects, as the paper groups them.
+/// The six disciplines with their subjects, as in the paper.
 pub const DISCIPLINES: [(&str, &[&str]); 6] = [
     ("Art & Design", &["Art", "Art_Theory", "Design", "Music"]),
     (
@@ -69,7 +69,7 @@ pub fn subject(id: &str) -> Option<&str> {
     (is_number && !subject.is_empty()).then_some(subject)
 }
 
-/// How many images a text refers to, as `<image 1>` and so on.
+/// Numbers of the images that a text refers to, as `<image 1>` and so on.
 pub fn images(text: &str) -> Vec<usize> {
     let after = text.split("<image ").skip(1);
     let mut numbers: Vec<usize> = after
@@ -80,14 +80,14 @@ pub fn images(text: &str) -> Vec<usize> {
     numbers
 }
 
-/// What ends the prompt of a choice.
+/// The instruction at the end of a choice's prompt.
 pub const CHOICE_INSTRUCTION: &str =
     "Answer with the option's letter from the given choices directly.";
-/// What ends the prompt of an open question.
+/// The instruction at the end of an open question's prompt.
 pub const OPEN_INSTRUCTION: &str = super::vqa::INSTRUCTION;
 
-/// The user's message as lmms-eval has it for LLaVA (`tasks/mmmu/utils.py`): the question, a
-/// line per option, an empty line and the instruction. `<image 1>` stays in it as text.
+/// The prompt as lmms-eval builds it for LLaVA (`tasks/mmmu/utils.py`): the question, one line per
+/// option, an empty line and the instruction. `<image 1>` stays in it as text.
 pub fn question_text(question: &str, choices: &[impl AsRef<str>]) -> String {
     let mut text = question.to_owned();
     for (letter, choice) in ('A'..='Z').zip(choices) {
@@ -101,8 +101,8 @@ pub fn question_text(question: &str, choices: &[impl AsRef<str>]) -> String {
     format!("{text}\n\n{instruction}")
 }
 
-/// Whether an answer is right: the letter of an option where there are any, or else one of
-/// `answers` by [`open::is_right`].
+/// Whether an answer is right: the letter of an option if there are options, else one of `answers`
+/// by [`open::is_right`].
 pub fn is_right(
     prediction: &str,
     answers: &[impl AsRef<str>],
@@ -120,7 +120,7 @@ pub fn is_right(
     })
 }
 
-/// What the server takes for an answer: the letter of the option that it means, or the answer
+/// The answer as the server expects it: the letter of the option that it means, or the answer
 /// itself where it means none or there are no options.
 pub fn to_hand_in(prediction: &str, choices: &[impl AsRef<str>]) -> String {
     let options: Vec<(char, &str)> = ('A'..='Z').zip(choices.iter().map(AsRef::as_ref)).collect();
@@ -128,8 +128,8 @@ pub fn to_hand_in(prediction: &str, choices: &[impl AsRef<str>]) -> String {
     letter.map_or_else(|| prediction.to_owned(), String::from)
 }
 
-/// [`is_right`] as VLMEvalKit has it without a judge (`dataset/utils/multiple_choice.py`): as
-/// MMBench, an open question being a choice between what is right and `Other Answers`.
+/// [`is_right`] as VLMEvalKit computes it without a judge (`dataset/utils/multiple_choice.py`): as
+/// for MMBench; an open question becomes a choice between the right answer and `Other Answers`.
 pub fn is_right_vlmevalkit(
     prediction: &str,
     answers: &[impl AsRef<str>],
@@ -205,7 +205,7 @@ mod tests {
         let right = |said: &str, gold: &str| is_right_vlmevalkit(said, &[gold], &[]);
         assert!(right("It is 1.06", "1.06") && right("A", "1.06") && right("Titan", "titan"));
         assert!(!right("1.07", "1.06") && !right("B", "1.06"));
-        // Longer than twice what both options come to.
+        // Longer than twice the text of both options.
         let long = format!("1.06{}", " and so on".repeat(5));
         assert!(!right(&long, "1.06"));
     }

@@ -1,19 +1,19 @@
-//! Answers to open questions: numbers are compared as numbers of two decimals, other texts
-//! by whether what was said contains what is right.
+//! Answers to open questions: numbers are compared after rounding to two decimals; other texts are
+//! right if the answer contains the gold answer.
 
 use crate::metric::python_text::{float, is_decimal_digit, round_2, strip};
 
-/// What an answer or a part of it comes to.
+/// Parsed value of an answer or a part of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Rounded to two decimals.
+    /// A number, rounded to two decimals.
     Number(f64),
-    /// In lower case. A single character has a space on one side, so that it isn't found
-    /// inside words.
+    /// A text in lower case. A single character becomes two values, with a space before and with
+    /// one after it, so that it doesn't match inside words.
     Text(String),
 }
 
-/// Words after which an answer's end may stand.
+/// Words that may precede the final part of an answer.
 const INDICATORS: [&str; 8] = [
     "could be ",
     "so ",
@@ -25,10 +25,10 @@ const INDICATORS: [&str; 8] = [
     "result ",
 ];
 
-/// Ends without meaning.
+/// Final parts without meaning.
 const TRIVIAL: [&str; 7] = [":", ",", ".", "!", "?", ";", "'"];
 
-/// Whether an answer holds one of those that are right.
+/// Whether an answer contains one of the right ones.
 pub fn is_right(prediction: &str, answers: &[impl AsRef<str>]) -> bool {
     let golds: Vec<Value> = answers
         .iter()
@@ -44,8 +44,8 @@ pub fn is_right(prediction: &str, answers: &[impl AsRef<str>]) -> bool {
     parse(prediction).iter().any(holds)
 }
 
-/// What an answer may mean: the ends of its lines after words such as `is`, or all of it
-/// where there are none, and every number in them.
+/// Candidate values of an answer: the ends of its lines after words such as `is`, or the whole
+/// answer if there are none, and every number in them.
 pub fn parse(answer: &str) -> Vec<Value> {
     let ends = ends(answer);
     let numbers = ends.iter().flat_map(|end| numbers(end));
@@ -53,11 +53,11 @@ pub fn parse(answer: &str) -> Vec<Value> {
     all.flat_map(|text| normalize(&text)).collect()
 }
 
-/// The shortest end of each line, in lower case.
+/// The shortest final part of each line, in lower case.
 fn ends(answer: &str) -> Vec<String> {
     let lower = strip(answer).trim_matches('.').to_lowercase();
-    // The script also means to part sentences, at a dot before a capital letter, but there
-    // are no capitals left.
+    // The script also intends to split sentences at a full stop before a capital letter, but the
+    // text is lower-case by then.
     let lines: Vec<&str> = lower.split('\n').collect();
     let mut found = Vec::new();
     for (place, line) in lines.iter().enumerate() {
@@ -96,12 +96,11 @@ fn normalize(text: &str) -> Vec<Value> {
     vec![Value::Text(lower)]
 }
 
-/// Place after a number that begins at a place, if one does.
+/// Finds a number that begins at a position; returns the position after it.
 type Reading = fn(&[char], usize) -> Option<usize>;
 
-/// Every number in a text, in three readings one after the other: with commas between
-/// thousands, in scientific notation, and plain. One that is part of another in a second
-/// reading is found there too.
+/// Every number in a text, by three patterns in turn: with thousands separators, in scientific
+/// notation, and plain. A number that is part of a match of another pattern is found as well.
 fn numbers(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let readings: [Reading; 3] = [with_commas, scientific, plain];
@@ -121,7 +120,7 @@ fn numbers(text: &str) -> Vec<String> {
     found
 }
 
-/// Place after the digits from `at` on.
+/// Position after the digits that begin at `at`.
 fn digits(chars: &[char], at: usize) -> usize {
     let rest = chars.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|c| is_decimal_digit(**c)).count()
@@ -135,12 +134,12 @@ fn is_word(c: Option<&char>) -> bool {
     c.is_some_and(|c| c.is_alphanumeric() || *c == '_')
 }
 
-/// Place after a minus sign, if there is one.
+/// Position after an optional minus sign.
 fn after_sign(chars: &[char], at: usize) -> usize {
     at + usize::from(is(chars, at, '-'))
 }
 
-/// `1,234` and `-12,345,678`, no part of a word or a longer number.
+/// `1,234` and `-12,345,678`, not as part of a word or of a longer number.
 fn with_commas(chars: &[char], at: usize) -> Option<usize> {
     let start = after_sign(chars, at);
     let is_inside_word = start
@@ -154,7 +153,7 @@ fn with_commas(chars: &[char], at: usize) -> Option<usize> {
     let mut whole = None;
     while is(chars, end, ',') && digits(chars, end + 1) >= end + 4 {
         end += 4;
-        // More digits, or letters, after three: a shorter number may end before.
+        // If more digits or letters follow the three, a shorter number may end earlier.
         if !is_word(chars.get(end)) {
             whole = Some(end);
         }
@@ -179,7 +178,7 @@ fn scientific(chars: &[char], at: usize) -> Option<usize> {
     exponent(chars, end)
 }
 
-/// Place after an exponent.
+/// Position after an exponent.
 fn exponent(chars: &[char], at: usize) -> Option<usize> {
     if !is(chars, at, 'e') && !is(chars, at, 'E') {
         return None;
@@ -190,8 +189,8 @@ fn exponent(chars: &[char], at: usize) -> Option<usize> {
     (end > start).then_some(end)
 }
 
-/// `12`, `1.5` and `.5`, without an exponent or a comma after it; whole numbers don't end
-/// inside a word.
+/// `12`, `1.5` and `.5`, not followed by an exponent or a comma; whole numbers don't end inside a
+/// word.
 fn plain(chars: &[char], at: usize) -> Option<usize> {
     let start = after_sign(chars, at);
     let whole = digits(chars, start);
@@ -211,7 +210,7 @@ mod tests {
         for (text, expected) in [
             ("12", &["12"][..]),
             ("-1.5 and .25", &["-1.5", ".25"]),
-            // With commas, and then what is left of it in the plain reading.
+            // With separators, and then the part that the plain pattern finds.
             ("1,234", &["1,234", "234"]),
             ("-12,345,678.9", &["-12,345,678", "678.9"]),
             ("1,2345", &["2345"]),
@@ -227,7 +226,7 @@ mod tests {
             ("3x", &[]),
             ("x3", &["3"]),
             ("12.", &["12"]),
-            // The fraction is followed by a comma, the whole number isn't.
+            // A comma follows the fraction but not the whole number.
             ("12.5,3", &["12", "3"]),
             ("1.2.3", &["1.2", ".3"]),
             ("$6", &["6"]),
@@ -245,17 +244,17 @@ mod tests {
             ("1.06", &["1.06"][..]),
             ("The answer is 1.06.", &["1.06"]),
             ("So it is 5, thus 6", &["6"]),
-            // The shortest end of a line, one per line.
+            // The shortest final part, one per line.
             ("It is red\nIt could be blue", &["red", "blue"]),
-            // An equation in the last line alone.
+            // Equations count only in the last line.
             ("x = 5", &["5"]),
             ("x = 5\ny = 6", &["6"]),
             ("Final answer is ", &["is"]),
-            // Entries without meaning are dropped.
+            // Final parts without meaning are dropped.
             ("The answer is :", &["the answer is :"]),
             ("no sentence", &["no sentence"]),
             ("", &[""]),
-            // No sentence is parted.
+            // Sentences are not split.
             ("It is 5. But no", &["5. but no"]),
         ] {
             assert_eq!(ends(answer), expected, "{answer:?}");
@@ -275,16 +274,16 @@ mod tests {
             ("about 1,234 units", &["1234"], true),
             ("12 or 13", &["13"], true),
             ("It is 5%", &["5"], true),
-            // A number isn't found in a text, nor a text in a number.
+            // A number doesn't match inside a text, nor a text inside a number.
             ("15", &["5"], false),
             ("five", &["5"], false),
-            // Texts are contained; one character needs a space beside it.
+            // Texts need only be contained; a single character needs a space beside it.
             ("It is a Blue whale", &["blue whale"], true),
             ("bluish", &["blue"], false),
             ("point b here", &["B"], true),
             ("bob", &["B"], false),
             ("B", &["B"], true),
-            // Any of several.
+            // Any of several right answers.
             ("0.33", &["1/3", "0.33"], true),
             ("1/3", &["1/3", "0.33"], true),
             ("2/3", &["1/3", "0.33"], false),

@@ -1,18 +1,18 @@
-//! Attention against gold boxes: does the model look where the evidence is?
+//! Attention against gold boxes: whether the model attends to the evidence.
 
 use super::coverage::CoverageGrid;
 use crate::metric::MetricError;
 
-/// Attention a over the image tokens against the covered shares u of their cells.
+/// Attention a over the image tokens, compared with the covered fractions u of their cells.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AttentionOverlap {
-    /// Σ a u: the energy pointing game (Wang et al., Score-CAM, 2020). Attention is taken
-    /// as given; where it sums to 1 this is the mass on the evidence.
+    /// Σ a u: the energy-based pointing game (Wang et al., Score-CAM, 2020). Attention is used as
+    /// given; if it sums to 1, this is the attention mass on the evidence.
     pub mass: f64,
-    /// Mass over Σ u / N, which uniform attention would have: above 1 is better than that.
+    /// Mass divided by Σ u / N, the mass under uniform attention: above 1 is better than uniform.
     pub ratio_to_uniform: f64,
-    /// Whether the most attended token is covered at all: the pointing game (Zhang et
-    /// al. 2016). Ties go to the lower index.
+    /// Whether the most attended token is covered at all: the pointing game (Zhang et al. 2016).
+    /// Ties go to the lower index.
     pub pointing_hit: bool,
 }
 
@@ -20,7 +20,7 @@ impl AttentionOverlap {
     /// Measures `attention`, `[N]`, against `grid`; `None` where no cell is covered.
     ///
     /// # Errors
-    /// Another number of values than tokens, a value that is negative or not finite.
+    /// The number of values differs from that of tokens, or a value is negative or not finite.
     pub fn new(grid: &CoverageGrid, attention: &[f64]) -> Result<Option<Self>, MetricError> {
         check_attention(attention, grid.num_tokens())?;
         if !grid.has_evidence() {
@@ -42,10 +42,10 @@ impl AttentionOverlap {
         }))
     }
 
-    /// Attention on the smallest rectangle of cells around the covered ones, relative to
-    /// the mean over all places of a rectangle of that size on the grid: the ratio of
-    /// "MLLMs know where to look" (arXiv 2502.17422). `None` where no cell is covered,
-    /// nothing is attended, or tokens lie on several grids.
+    /// Attention on the smallest rectangle of cells around the covered ones, relative to the mean
+    /// over all positions of an equal rectangle on the grid: the ratio of "MLLMs know where to
+    /// look" (arXiv 2502.17422). `None` where no cell is covered, the mean is 0, or tokens are on
+    /// several grids.
     ///
     /// # Errors
     /// As [`AttentionOverlap::new`].
@@ -88,7 +88,7 @@ impl AttentionOverlap {
     }
 }
 
-/// Fails unless there is one value, at least 0 and finite, per token.
+/// Fails unless there is one finite value of at least 0 per token.
 pub(super) fn check_attention(attention: &[f64], num_tokens: usize) -> Result<(), MetricError> {
     if attention.len() != num_tokens {
         return Err(MetricError::LengthMismatch {
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_wide_grid_by_hand() {
-        // Three cells beside each other, two below: the box is one cell, at (1, 2).
+        // Three columns and two rows; the box covers one cell, at row 1 and column 2.
         let size = ImageSize {
             height: 2,
             width: 3,
@@ -151,7 +151,7 @@ mod tests {
         let one = CoverageGrid::over(&boxes, &one).unwrap();
         let ratio = AttentionOverlap::ratio_to_same_size(&one, &attention).unwrap();
         assert!((ratio.unwrap() - 0.4 * 6.0).abs() < 1e-15);
-        // Several grids have no rectangles of one size.
+        // Rectangles can't be compared across several grids.
         let both = TokenPlaces::of_grids([3, 2], &[grids[0], grids[0]]).unwrap();
         let both = CoverageGrid::over(&boxes, &both).unwrap();
         let attention = [attention, attention].concat();

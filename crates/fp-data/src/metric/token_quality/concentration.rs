@@ -1,9 +1,9 @@
-//! How concentrated a distribution of attention is. Natural logarithms, 0 · ln 0 = 0.
+//! Concentration of attention distributions. Natural logarithms, 0 · ln 0 = 0.
 
 use super::attention::check_attention;
 use crate::metric::MetricError;
 
-/// Masses this close to the wanted one count as reached: sums of rounded values.
+/// Tolerance for reaching a mass, since sums are rounded.
 const SAME_MASS: f64 = 1e-12;
 
 /// Measures of one distribution p over n tokens, p normalised to sum to 1.
@@ -25,7 +25,7 @@ pub struct Concentration {
     pub max: f64,
     /// Share of tokens with p below 1/n.
     pub share_below_uniform: f64,
-    /// p, descending.
+    /// p in descending order.
     descending: Vec<f64>,
 }
 
@@ -33,7 +33,7 @@ impl Concentration {
     /// Measures `attention`, `[n]`, after dividing it by its sum.
     ///
     /// # Errors
-    /// No values, a value that is negative or not finite, no mass.
+    /// No values, a negative or non-finite value, or a sum of 0.
     pub fn new(attention: &[f64]) -> Result<Self, MetricError> {
         check_attention(attention, attention.len())?;
         let total: f64 = attention.iter().sum();
@@ -69,7 +69,7 @@ impl Concentration {
         })
     }
 
-    /// The smallest m whose m largest hold `mass`: the size of the nucleus.
+    /// The smallest m for which the m largest values sum to `mass`: the size of the nucleus.
     pub fn num_for_mass(&self, mass: f64) -> usize {
         let mut sum = 0.0;
         let reached = self.descending.iter().position(|p| {

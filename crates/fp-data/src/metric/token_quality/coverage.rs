@@ -1,19 +1,19 @@
-//! How much of each token's cell the gold boxes cover.
+//! Fraction of each token's cell that the gold boxes cover.
 
 use super::framing::Framing;
 use super::places::TokenPlaces;
 use crate::metric::MetricError;
 
-/// A share of a cell below this is rounding, not coverage.
+/// Smaller fractions of a cell are rounding errors rather than coverage.
 const MIN_SHARE: f64 = 1e-12;
 
-/// Coverage of every image token's cell by the union of gold boxes. A token that ends a row has
-/// no cell: nothing covers it, and it isn't padding.
+/// Coverage of every image token's cell by the union of gold boxes. An end-of-row token has no
+/// cell: it has no coverage and isn't padding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CoverageGrid {
-    /// Columns and rows of the first grid, which shows the whole image.
+    /// Columns and rows of the first grid, which covers the whole image.
     first: [usize; 2],
-    /// Whether its cells are all tokens.
+    /// Whether all tokens are cells of this grid.
     is_one: bool,
     covered: Vec<f64>,
     padding: Vec<bool>,
@@ -22,8 +22,8 @@ pub struct CoverageGrid {
 
 impl CoverageGrid {
     /// Coverage by `boxes`, each `[x0, y0, x1, y1]` in pixels of the image, on a grid of
-    /// `grid_side` × `grid_side` tokens over what `framing` describes. Boxes are clipped to the
-    /// image first; where they overlap, area counts once.
+    /// `grid_side` × `grid_side` tokens over the frame `framing`. Boxes are first clipped to the
+    /// image; overlaps count once.
     ///
     /// # Errors
     /// A grid without cells; a box with NaN, infinity, or its end before its start.
@@ -35,8 +35,8 @@ impl CoverageGrid {
         CoverageGrid::over(boxes, &TokenPlaces::of_framing(framing, grid_side)?)
     }
 
-    /// As [`CoverageGrid::new`], on the grids of an image's tokens. Where there are several, each
-    /// token counts alike, by the share of its own cell.
+    /// As [`CoverageGrid::new`], on the grids of an image's tokens. Where there are several grids,
+    /// each token counts by the fraction of its own cell.
     ///
     /// # Errors
     /// A box with NaN, infinity, or its end before its start.
@@ -81,25 +81,25 @@ impl CoverageGrid {
         })
     }
 
-    /// Columns and rows of the first grid, which shows the whole image: its tokens come first,
-    /// row by row.
+    /// Columns and rows of the first grid, which covers the whole image: its tokens come first, row
+    /// by row.
     pub fn first_grid(&self) -> [usize; 2] {
         self.first
     }
 
-    /// Columns and rows where every token is a cell of one grid.
+    /// Columns and rows if every token is a cell of one grid.
     pub fn one_grid(&self) -> Option<[usize; 2]> {
         self.is_one.then_some(self.first)
     }
 
-    /// N.
+    /// N, the number of tokens.
     pub fn num_tokens(&self) -> usize {
         self.covered.len()
     }
 
-    /// `[N]`, share of each token's cell that gold boxes cover, 0 to 1. Cells of a grid are
-    /// equal, so this is also the covered area in units of a cell: what the oracle control keeps
-    /// by.
+    /// `[N]`, fraction of each token's cell that gold boxes cover, 0 to 1. Cells of a grid have
+    /// equal areas, so this is also the covered area in cells, by which the oracle control ranks
+    /// tokens.
     pub fn covered(&self) -> &[f64] {
         &self.covered
     }
@@ -114,7 +114,7 @@ impl CoverageGrid {
         self.covered.iter().any(|&share| share > 0.0)
     }
 
-    /// Area of the boxes' union as a share of the image.
+    /// Area of the boxes' union as a fraction of the image.
     pub fn gold_share(&self) -> f64 {
         self.gold_share
     }
@@ -125,8 +125,8 @@ impl CoverageGrid {
     }
 }
 
-/// Size of the evidence as a share of the image, in the strata of "MLLMs know where to
-/// look" (arXiv 2502.17422).
+/// Size of the evidence as a fraction of the image, in the strata of "MLLMs know where to look"
+/// (arXiv 2502.17422).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -141,7 +141,7 @@ pub enum AreaStratum {
 }
 
 impl AreaStratum {
-    /// The stratum of a share from 0 to 1.
+    /// The stratum of a fraction from 0 to 1.
     pub fn of(share: f64) -> Self {
         if share < 0.005 {
             AreaStratum::Small
@@ -177,7 +177,7 @@ fn has_area(corners: &[f64; 4]) -> bool {
     corners[2] > corners[0] && corners[3] > corners[1]
 }
 
-/// Area of a union of boxes: strips between all x where a box starts or ends, in each
+/// Area of a union of boxes: vertical strips between all x where a box starts or ends, and in each
 /// the merged intervals of y.
 fn union_area(boxes: &[[f64; 4]]) -> f64 {
     if let [single] = boxes {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_padded_image_by_hand() {
-        // 4 × 2 on a 4 × 4 square: the image is rows 1 and 2 of a grid of side 4.
+        // 4 × 2 on a 4 × 4 square: the image occupies rows 1 and 2 of a grid of side 4.
         let grid = grid(&[[0.5, 0.0, 2.0, 0.5]], [4, 2], 4);
         let mut expected = vec![0.0; 16];
         expected[4..6].copy_from_slice(&[0.25, 0.5]);
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn overlapping_boxes_count_once_and_boxes_outside_not_at_all() {
-        // Two overlapping boxes cover 7/16 of the one cell; the third lies outside.
+        // Two overlapping boxes cover 7/16 of the only cell; the third is outside.
         let boxes = [
             [0.0, 0.0, 1.0, 1.0],
             [0.5, 0.5, 1.5, 1.5],
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn cropping_cuts_evidence_away() {
-        // 8 × 4 cropped to its middle 4 × 4: half of the box is to the left of it.
+        // 8 × 4 cropped to its middle 4 × 4: half of the box is left of it.
         let framing = Framing::new(8, 4, ImageAspect::Crop, 4).unwrap();
         let grid = CoverageGrid::new(&[[0.0, 0.0, 4.0, 4.0]], &framing, 2).unwrap();
         assert_eq!(grid.covered(), [1.0, 0.0, 1.0, 0.0]);
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn grids_of_any_shape_by_hand() {
-        // 6 × 2 pixels on 3 × 1 cells, then on 6 × 2 with ends of rows: the box is the left
-        // half of the middle cell, and columns 2 of both rows.
+        // 6 × 2 pixels on 3 × 1 cells, then on 6 × 2 with end-of-row tokens: the box covers the
+        // left half of the middle cell, and column 2 of both rows.
         let size = ImageSize {
             height: 2,
             width: 6,
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(grid.covered(), expected);
         assert_eq!((grid.one_grid(), grid.num_tokens()), (None, 17));
         assert!(!grid.is_padding().contains(&true));
-        // Two rows of the grid below the image.
+        // Two rows of the grid are below the image.
         let below = TokenGrid {
             rows: 4,
             area: [0.0, 0.0, 6.0, 4.0],

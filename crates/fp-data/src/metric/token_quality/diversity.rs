@@ -1,6 +1,6 @@
-//! How different the kept tokens' features are from each other.
+//! Diversity of the kept tokens' features.
 //!
-//! Say where the features come from; the projector's output is the common choice.
+//! Reports should name the layer that the features come from; usually it is the projector's output.
 
 use super::singular_values::{
     check_matrix, dot, effective_rank, exp_entropy, norm, singular_values,
@@ -10,7 +10,7 @@ use crate::metric::MetricError;
 /// Added to the kernel's diagonal before its logarithmic determinant.
 const EPSILON: f64 = 1e-3;
 
-/// What to compute beside the pairwise distances; each costs a decomposition.
+/// What to compute besides the pairwise distances; each costs a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiversityOptions {
     /// Effective ranks of raw and centred features.
@@ -22,19 +22,19 @@ pub struct DiversityOptions {
 pub struct Diversity {
     /// Mean of 1 − x̂·ŷ over pairs.
     pub mean_cosine_distance: f64,
-    /// The smallest of them: what DivPrune (arXiv 2503.02175) makes large.
+    /// The smallest distance, which DivPrune (arXiv 2503.02175) maximises.
     pub min_cosine_distance: f64,
-    /// The largest of them.
+    /// The largest distance.
     pub max_cosine_distance: f64,
     /// Mean Euclidean distance of raw features over pairs.
     pub mean_distance: f64,
-    /// Mean over tokens of the largest cosine with another kept one.
+    /// Mean over tokens of the largest cosine with another kept token.
     pub redundancy: f64,
     /// Effective rank of the row-normalised features; at most min(k, d).
     pub effective_rank: f64,
-    /// Of raw features, if asked for.
+    /// Effective rank of the raw features, if requested.
     pub effective_rank_raw: Option<f64>,
-    /// Of centred features, if asked for and not all are alike.
+    /// Effective rank of the centred features, if requested and the features are not all equal.
     pub effective_rank_centered: Option<f64>,
     /// Vendi score: exp of the entropy of the eigenvalues of x̂x̂ᵀ/k.
     pub vendi: f64,
@@ -48,7 +48,7 @@ impl Diversity {
     /// Measures the features of the kept tokens, one row each.
     ///
     /// # Errors
-    /// Fewer than two tokens, rows of different lengths, NaN, a token of length 0.
+    /// Fewer than two tokens, rows of different lengths, NaN, or a feature vector of length 0.
     pub fn new(features: &[Vec<f64>], options: DiversityOptions) -> Result<Self, MetricError> {
         check_matrix(features)?;
         if features.len() < 2 {
@@ -92,7 +92,7 @@ impl Diversity {
             } else {
                 None
             },
-            // Tokens that are all alike leave nothing once centred.
+            // Equal features become 0 when centred.
             effective_rank_centered: if options.has_all_ranks {
                 rank(&centered(features)).ok()
             } else {
@@ -105,11 +105,11 @@ impl Diversity {
     }
 }
 
-/// Mean over **all** tokens of the largest cosine with a kept one: how well the kept
-/// tokens stand for the rest (facility location).
+/// Mean over **all** tokens of the largest cosine with a kept one: how well the kept tokens
+/// represent the others (facility location).
 ///
 /// # Errors
-/// As [`Diversity::new`]; no tokens, or a kept index outside them.
+/// As [`Diversity::new`]; no tokens, or a kept index out of range.
 pub fn coverage_of_all(features: &[Vec<f64>], kept: &[usize]) -> Result<f64, MetricError> {
     check_matrix(features)?;
     let unit = normalized(features)?;
@@ -135,8 +135,7 @@ pub fn coverage_of_all(features: &[Vec<f64>], kept: &[usize]) -> Result<f64, Met
     Ok(unit.iter().map(nearest).sum::<f64>() / unit.len() as f64)
 }
 
-/// ln det(XXᵀ + εI) of a `[k, d]` matrix with these singular values: those beyond
-/// min(k, d) are 0.
+/// ln det(XXᵀ + εI) of a `[k, d]` matrix with these singular values; those beyond min(k, d) are 0.
 fn log_det(singular_values: &[f64], num_rows: usize, epsilon: f64) -> f64 {
     let of_values: f64 = singular_values.iter().map(|s| (s * s + epsilon).ln()).sum();
     of_values + (num_rows - singular_values.len()) as f64 * epsilon.ln()
@@ -159,7 +158,7 @@ fn normalized(features: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, MetricError> {
         .collect()
 }
 
-/// Less their mean over tokens.
+/// Features minus their mean over tokens.
 fn centered(features: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let k = features.len() as f64;
     let width = features.first().map_or(0, Vec::len);
@@ -188,7 +187,7 @@ mod tests {
 
     #[test]
     fn three_tokens_by_hand() {
-        // Two orthogonal ones and a repetition, of lengths 1, 2 and 3.
+        // Two orthogonal features and a repetition, of lengths 1, 2 and 3.
         let features = [vec![1.0, 0.0], vec![0.0, 2.0], vec![0.0, 3.0]];
         let measures = Diversity::new(&features, ALL).unwrap();
         check_close(measures.mean_cosine_distance, 2.0 / 3.0);
@@ -226,7 +225,7 @@ mod tests {
         let measures = Diversity::new(&orthogonal, ALL).unwrap();
         check_close(measures.effective_rank, 4.0);
         check_close(measures.vendi, 4.0);
-        // One direction is lost by centring.
+        // Centring removes one direction.
         check_close(measures.effective_rank_centered.unwrap(), 3.0);
         let alike = vec![vec![1.0, 2.0]; 3];
         let measures = Diversity::new(&alike, ALL).unwrap();

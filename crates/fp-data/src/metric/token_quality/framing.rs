@@ -1,11 +1,11 @@
-//! Where the pixels of an image lie in what a grid of image tokens covers.
+//! Position of an image's pixels in the frame that a grid of image tokens covers.
 
 use fp_image::{ImageAspect, ImageSize, shortest_edge};
 
 use crate::metric::MetricError;
 
-/// An image's place in the frame that a grid covers, such as the square that the vision tower
-/// sees: frame = scale · pixel + offset, per axis.
+/// Maps an image into the frame that a grid covers, such as the vision tower's square input: frame
+/// = scale · pixel + offset, per axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Framing {
     /// Width and height of the image in pixels.
@@ -19,14 +19,13 @@ pub struct Framing {
 }
 
 impl Framing {
-    /// The square of an image of `width` × `height` pixels. Padding: the side is the
-    /// longer one, the image starts ⌊(longer − shorter)/2⌋ from the edge. Cropping: the
-    /// shorter side becomes `input_side`, the longer one in proportion, rounded down, and
-    /// ⌊(longer − `input_side`)/2⌋ of it goes before the square; `input_side` matters only
-    /// here.
+    /// The square for an image of `width` × `height` pixels. Padding: the side is the longer one,
+    /// and the image starts ⌊(longer − shorter)/2⌋ from the edge. Cropping: the shorter side
+    /// becomes `input_side`, the longer one is scaled in proportion and rounded down, and ⌊(longer
+    /// − `input_side`)/2⌋ of it is cut off before the square; `input_side` matters only here.
     ///
     /// # Errors
-    /// An image or an input of no pixels.
+    /// An image or an input without pixels.
     pub fn new(
         width: usize,
         height: usize,
@@ -53,11 +52,11 @@ impl Framing {
         })
     }
 
-    /// The part `area`, `[x0, y0, x1, y1]` in pixels, of an image of `width` × `height` pixels;
-    /// it may reach beyond the image.
+    /// The frame `area`, `[x0, y0, x1, y1]` in pixels, of an image of `width` × `height` pixels; it
+    /// may extend beyond the image.
     ///
     /// # Errors
-    /// An image of no pixels; an area that is empty or not finite.
+    /// An image without pixels; an area that is empty or not finite.
     pub fn of_area(width: usize, height: usize, area: [f64; 4]) -> Result<Self, MetricError> {
         if width == 0 || height == 0 {
             return Err(no_pixels());
@@ -75,17 +74,17 @@ impl Framing {
                 size: [width as f64, height as f64],
                 extent,
                 scale: [1.0; 2],
-                // Not -0.0.
+                // Subtracted from 0.0 to avoid -0.0.
                 offset: [0.0 - x0, 0.0 - y0],
             }),
         }
     }
 
-    /// A coordinate of the image along `axis` (0: x, 1: y) on a grid of so many `cells` along
-    /// that axis.
+    /// Converts a pixel coordinate along `axis` (0: x, 1: y) to a position on a grid with `cells`
+    /// cells along that axis.
     #[must_use]
     pub fn to_grid(self, axis: usize, pixel: f64, cells: usize) -> f64 {
-        // Multiplied first: pixels on a cell's edge come out as whole numbers.
+        // Multiplied first, so that pixels on a cell's edge give whole numbers.
         (pixel * self.scale[axis] + self.offset[axis]) * cells as f64 / self.extent[axis]
     }
 }
@@ -113,7 +112,8 @@ mod tests {
 
     #[test]
     fn cropping_by_hand() {
-        // 300 × 200 to 67 × 45 → ⌊45·300/200⌋ = 67, of which ⌊22/2⌋ = 11 are cut before.
+        // 300 × 200 to 67 × 45 → ⌊45·300/200⌋ = 67, of which ⌊22/2⌋ = 11 are cut off before the
+        // square.
         let wide = Framing::new(300, 200, ImageAspect::Crop, 45).unwrap();
         assert_eq!((wide.extent, wide.offset), ([45.0; 2], [-11.0, 0.0]));
         assert_eq!(wide.scale, [67.0 / 300.0, 45.0 / 200.0]);

@@ -1,9 +1,9 @@
-//! What the kept tokens cover: do they hold the evidence, how concentrated was the
-//! attention that chose them, and how different are they from each other?
+//! Quality of the kept tokens: whether they cover the evidence, how concentrated the attention that
+//! selected them was, and how different their features are.
 //!
-//! Tokens lie row by row on a grid, or on several over the same image
-//! ([`TokenPlaces`]). No paper on pruning defines a standard share
-//! of evidence kept, so each measure states its own.
+//! Tokens are arranged row by row on a grid, or on several over the same image ([`TokenPlaces`]).
+//! No paper on pruning defines a standard share of evidence kept, so each measure states its own
+//! definition.
 
 mod attention;
 mod concentration;

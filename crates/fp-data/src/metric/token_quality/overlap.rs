@@ -5,13 +5,13 @@ use fp_scoring::KeptTokens;
 use super::coverage::CoverageGrid;
 use crate::metric::MetricError;
 
-/// How the kept set K overlaps with the covered cells; u is the covered share of a cell.
+/// Overlap of the kept set K with the covered cells; u is the covered fraction of a cell.
 ///
-/// A random set of k tokens has an expected area recall of k/N, hence a lift of 1: the
-/// number to compare across budgets.
+/// A random set of k tokens has an expected area recall of k/N, hence a lift of 1. Lift is the
+/// value to compare across budgets.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Overlap {
-    /// Σ over K of u / Σ u: the share of the gold area that is still represented.
+    /// Σ over K of u / Σ u: the fraction of the gold area that kept tokens still represent.
     pub area_recall: f64,
     /// Σ over K of u / k.
     pub area_precision: f64,
@@ -21,8 +21,8 @@ pub struct Overlap {
     pub lift: f64,
     /// Against the cells with any coverage.
     pub any: TokenOverlap,
-    /// Against the cells that are covered by half or more; none where there are no such
-    /// cells, which is not the same as 0.
+    /// Against the cells that are at least half covered; `None` where there are no such cells,
+    /// which differs from 0.
     pub half: Option<TokenOverlap>,
 }
 
@@ -35,7 +35,7 @@ pub struct TokenOverlap {
     pub precision: f64,
     /// |K ∩ G| / |K ∪ G|.
     pub iou: f64,
-    /// Whether K ∩ G holds anything.
+    /// Whether K ∩ G is not empty.
     pub hit: bool,
 }
 
@@ -43,7 +43,7 @@ impl Overlap {
     /// Measures `kept` against `grid`; `None` where no cell is covered.
     ///
     /// # Errors
-    /// A kept token outside the grid, or none kept.
+    /// A kept token outside the grid, or no kept token.
     pub fn new(grid: &CoverageGrid, kept: &KeptTokens) -> Result<Option<Self>, MetricError> {
         let is_kept = membership(kept, grid.num_tokens())?;
         if !grid.has_evidence() {

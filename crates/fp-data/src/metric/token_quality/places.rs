@@ -1,31 +1,31 @@
-//! Where the tokens of an image lie over it: on one grid or several, of any shape.
+//! Positions of an image's tokens: on one grid or several, of any shape.
 
 use fp_image::{ImageAspect, TokenGrid};
 
 use super::framing::Framing;
 use crate::metric::MetricError;
 
-/// A grid of image tokens, row by row, and where it lies over the image.
+/// A grid of image tokens, row by row, and its position over the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlacedGrid {
-    /// Cells beside each other.
+    /// Number of columns.
     pub columns: usize,
-    /// Cells below each other.
+    /// Number of rows.
     pub rows: usize,
-    /// Whether a token that is no cell ends each row.
+    /// Whether each row ends with a token that is no cell.
     pub has_newlines: bool,
-    /// What the cells cover.
+    /// The frame that the cells cover.
     pub framing: Framing,
 }
 
 impl PlacedGrid {
-    /// Tokens, ends of rows included.
+    /// Number of tokens, end-of-row tokens included.
     #[must_use]
     pub fn num_tokens(&self) -> usize {
         self.rows * (self.columns + usize::from(self.has_newlines))
     }
 
-    /// Row and column of one of its tokens, counted from its first; none of an end of a row.
+    /// Row and column of one of its tokens, counted from its first; `None` for an end-of-row token.
     #[must_use]
     pub fn cell(&self, token: usize) -> Option<[usize; 2]> {
         let of_row = self.columns + usize::from(self.has_newlines);
@@ -33,7 +33,7 @@ impl PlacedGrid {
         (column < self.columns && row < self.rows).then_some([row, column])
     }
 
-    /// A box `[x0, y0, x1, y1]` of pixels in cells.
+    /// Converts a box `[x0, y0, x1, y1]` from pixels to cells.
     #[must_use]
     pub fn to_cells(&self, corners: [f64; 4]) -> [f64; 4] {
         let cells = [self.columns, self.rows];
@@ -41,18 +41,18 @@ impl PlacedGrid {
     }
 }
 
-/// The grids of an image's tokens, in the order of the tokens. The first shows the whole image.
+/// The grids of an image's tokens, in the order of the tokens. The first covers the whole image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenPlaces {
     grids: Vec<PlacedGrid>,
 }
 
 impl TokenPlaces {
-    /// One square of `side` × `side` tokens that an image of `size`, `[width, height]` pixels,
-    /// was padded or cropped to; `input_side` is as [`Framing::new`] takes it.
+    /// One square of `side` × `side` tokens, to which an image of `[width, height]` pixels was
+    /// padded or cropped; `input_side` is that of [`Framing::new`].
     ///
     /// # Errors
-    /// An image without pixels, a grid without cells.
+    /// An image without pixels, or a grid without cells.
     pub fn square(
         [width, height]: [usize; 2],
         aspect: ImageAspect,
@@ -62,7 +62,7 @@ impl TokenPlaces {
         TokenPlaces::of_framing(&Framing::new(width, height, aspect, input_side)?, side)
     }
 
-    /// One square of `side` × `side` tokens over what `framing` describes.
+    /// One square of `side` × `side` tokens over the frame `framing`.
     ///
     /// # Errors
     /// A grid without cells.
@@ -75,10 +75,10 @@ impl TokenPlaces {
         }])
     }
 
-    /// The grids that an image of `size`, `[width, height]` pixels, has.
+    /// The given grids of an image of `[width, height]` pixels.
     ///
     /// # Errors
-    /// No grid, one without cells or over nothing, an image without pixels.
+    /// No grid, one without cells or with an empty frame, or an image without pixels.
     pub fn of_grids(
         [width, height]: [usize; 2],
         grids: &[TokenGrid],
@@ -116,7 +116,7 @@ impl TokenPlaces {
         &self.grids
     }
 
-    /// Columns and rows where every token is a cell of one grid.
+    /// Columns and rows if every token is a cell of one grid.
     #[must_use]
     pub fn one_grid(&self) -> Option<[usize; 2]> {
         match self.grids.as_slice() {
@@ -125,22 +125,22 @@ impl TokenPlaces {
         }
     }
 
-    /// N.
+    /// N, the number of tokens.
     #[must_use]
     pub fn num_tokens(&self) -> usize {
         self.grids.iter().map(PlacedGrid::num_tokens).sum()
     }
 
-    /// Of each of N tokens its grid, and its row and column there; none of ends of rows.
+    /// For each of the N tokens its grid, and its row and column there; `None` for end-of-row
+    /// tokens.
     pub fn cells(&self) -> impl Iterator<Item = (&PlacedGrid, Option<[usize; 2]>)> {
         self.grids
             .iter()
             .flat_map(|grid| (0..grid.num_tokens()).map(move |token| (grid, grid.cell(token))))
     }
 
-    /// How large a part of each cell of a raster of `[columns, rows]` over the image lies under
-    /// kept tokens, mean over the grids: `[rows · columns]`, each 0 to 1. `kept` are indices
-    /// below N.
+    /// Fraction of each cell of a raster of `[columns, rows]` over the image that kept tokens
+    /// cover, averaged over the grids: `[rows · columns]`, each 0 to 1. `kept` are indices below N.
     #[must_use]
     pub fn raster(&self, kept: &[usize], [columns, rows]: [usize; 2]) -> Vec<f64> {
         let mut is_kept = vec![false; self.num_tokens()];
@@ -177,8 +177,8 @@ impl TokenPlaces {
     }
 }
 
-/// Of each of `parts` equal parts of an axis, the cells that it meets and how large a share of
-/// the part each is; `to_grid` takes a share of the axis to cells.
+/// For each of `parts` equal parts of an axis, the cells that it intersects and the fraction of the
+/// part in each; `to_grid` converts a fraction of the axis to cells.
 fn shares(parts: usize, cells: usize, to_grid: impl Fn(f64) -> f64) -> Vec<Vec<(usize, f64)>> {
     (0..parts)
         .map(|part| {
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn rasters_by_hand() {
         let one = TokenPlaces::of_grids([4, 2], &wide()[..1]).unwrap();
-        // Cells of two by two over a raster of four by one: the left column kept above.
+        // Cells of two by two over a raster of four by one: the upper left cell is kept.
         assert_eq!(one.raster(&[0], [4, 1]), [0.5, 0.5, 0.0, 0.0]);
         let all = one.raster(&[0, 1, 2, 3], [3, 3]);
         assert!(
@@ -244,9 +244,9 @@ mod tests {
             "{all:?}"
         );
         let both = TokenPlaces::of_grids([4, 2], &wide()).unwrap();
-        // The upper left cell of each grid: half from one, half of a half from the other.
+        // The upper left cell of each grid: one half from the first, a quarter from the second.
         assert_eq!(both.raster(&[0, 4], [2, 2]), [0.75, 0.0, 0.0, 0.0]);
-        // Ends of rows lie nowhere.
+        // End-of-row tokens cover nothing.
         assert_eq!(both.raster(&[8, 13], [2, 2]), [0.0; 4]);
     }
 

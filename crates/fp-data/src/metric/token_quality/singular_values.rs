@@ -1,26 +1,26 @@
-//! Singular values of small matrices, good to rounding even where they are 0.
+//! Singular values of small matrices, accurate to rounding even where they are 0.
 //!
-//! The square roots of a Gram matrix's eigenvalues would be off by 1e-8 there, which an
-//! entropy over them shows. Instead the matrix is reduced to a triangle by Householder
-//! reflections and its columns are made orthogonal by rotations (one-sided Jacobi).
-//! Source: Golub & Van Loan, "Matrix computations", 5.2 and 8.6.
+//! The square roots of a Gram matrix's eigenvalues would be off by 1e-8 there, which would affect
+//! entropies. Instead the matrix is reduced to a triangular one by Householder reflections, and its
+//! columns are made orthogonal by rotations (one-sided Jacobi). Source: Golub & Van Loan, "Matrix
+//! computations", 5.2 and 8.6.
 
 use crate::metric::MetricError;
 
-/// Rotations below this cosine change nothing.
+/// Pairs with a smaller cosine are not rotated.
 const ORTHOGONAL: f64 = 1e-15;
 
-/// Sweeps after which Jacobi's method has long converged.
+/// Number of sweeps by which Jacobi's method has long converged.
 const MAX_SWEEPS: usize = 60;
 
-/// Singular values of a matrix given by its rows, descending; as many as rows or columns,
-/// whichever are fewer.
+/// Singular values of a matrix given by its rows, in descending order; as many as the smaller of
+/// its dimensions.
 ///
 /// # Errors
 /// No rows, rows of different lengths, NaN or infinity.
 pub fn singular_values(rows: &[Vec<f64>]) -> Result<Vec<f64>, MetricError> {
     let width = check_matrix(rows)?;
-    // Vectors of the longer dimension; there are as many as the shorter one.
+    // As many vectors as the shorter dimension, each of the length of the longer one.
     let mut vectors: Vec<Vec<f64>> = if rows.len() <= width {
         rows.to_vec()
     } else {
@@ -55,7 +55,7 @@ pub(super) fn exp_entropy(p: impl Iterator<Item = f64>) -> f64 {
     (-p.filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>()).exp()
 }
 
-/// The rows' common length.
+/// Checks a matrix; returns the common length of its rows.
 pub(super) fn check_matrix(rows: &[Vec<f64>]) -> Result<usize, MetricError> {
     let width = rows.first().map_or(0, Vec::len);
     if width == 0 {
@@ -80,15 +80,15 @@ pub(super) fn check_matrix(rows: &[Vec<f64>]) -> Result<usize, MetricError> {
     Ok(width)
 }
 
-/// Replaces n vectors of length m ≥ n, the columns of a matrix, by the columns of its
-/// triangle: of length n, with the same singular values.
+/// Replaces n vectors of length m ≥ n, the columns of a matrix, by the columns of its triangular
+/// factor: of length n, with the same singular values.
 fn triangulate(columns: &mut [Vec<f64>]) {
     let n = columns.len();
     for step in 0..n {
         let mut reflector = columns[step][step..].to_vec();
         let length = norm(&reflector);
         if length > 0.0 {
-            // Away from cancellation: the first entry grows.
+            // The sign that avoids cancellation: the first entry grows.
             reflector[0] += length.copysign(reflector[0]);
             let squared = dot(&reflector, &reflector);
             for column in &mut columns[step..] {
@@ -99,7 +99,7 @@ fn triangulate(columns: &mut [Vec<f64>]) {
         }
     }
     for (index, column) in columns.iter_mut().enumerate() {
-        // Below the diagonal only rounding is left.
+        // Entries below the diagonal are only rounding errors.
         column[index + 1..].fill(0.0);
         column.truncate(n);
     }
@@ -176,7 +176,7 @@ mod tests {
             &singular_values(&[vec![1.0, 1.0], vec![1.0, 1.0]]).unwrap(),
             &[2.0, 0.0],
         );
-        // AᵀA = (2 1; 1 2): eigenvalues 3 and 1. Wide or tall alike.
+        // AᵀA = (2 1; 1 2): eigenvalues 3 and 1, for both orientations.
         let wide = [vec![1.0, 0.0, 1.0], vec![0.0, 1.0, 1.0]];
         let tall = [vec![1.0, 0.0], vec![0.0, 1.0], vec![1.0, 1.0]];
         check_close(&singular_values(&wide).unwrap(), &[3.0_f64.sqrt(), 1.0]);
@@ -211,8 +211,8 @@ mod tests {
             let got = singular_values(&rows).unwrap();
             prop_assert_eq!(got.len(), rows.len().min(width));
             prop_assert!(got.is_sorted_by(|a, b| a >= b));
-            // Their squares sum to those of the entries, the fourth powers to the Gram
-            // matrix's: two independent traces.
+            // The sum of their squares equals that of the entries, the sum of their fourth powers
+            // that of the Gram matrix: two independent traces.
             let squares: f64 = rows.iter().map(|row| dot(row, row)).sum();
             prop_assert!((got.iter().map(|s| s * s).sum::<f64>() - squares).abs() < 1e-12);
             let gram = |a: &Vec<f64>| rows.iter().map(|b| dot(a, b).powi(2)).sum::<f64>();

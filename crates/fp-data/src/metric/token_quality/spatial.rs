@@ -1,4 +1,4 @@
-//! Where on the grid the kept tokens lie. Distances are in cells.
+//! Spatial distribution of the kept tokens on the grid. Distances are in cells.
 
 use fp_scoring::KeptTokens;
 
@@ -9,24 +9,24 @@ use crate::metric::MetricError;
 /// Blocks per row and column for [`Spatial::block_coverage`].
 const BLOCKS: usize = 4;
 
-/// How the kept tokens spread over the image.
+/// Spread of the kept tokens over the image.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spatial {
     /// Mean row and column.
     pub centroid: [f64; 2],
     /// Root mean square distance to the centroid.
     pub rms_radius: f64,
-    /// Mean distance over pairs; none for a single token.
+    /// Mean distance over pairs; `None` for a single token.
     pub mean_pairwise: Option<f64>,
-    /// Mean distance to the nearest other kept token; none for a single token.
+    /// Mean distance to the nearest other kept token; `None` for a single token.
     pub mean_nearest: Option<f64>,
-    /// Share of 4 × 4 blocks of the grid with a kept token.
+    /// Fraction of the grid's 4 × 4 blocks with a kept token.
     pub block_coverage: f64,
-    /// Share of rows with one.
+    /// Fraction of rows with a kept token.
     pub rows_covered: f64,
-    /// Share of columns with one.
+    /// Fraction of columns with a kept token.
     pub columns_covered: f64,
-    /// Largest distance of any cell from the nearest kept token.
+    /// Largest distance from any cell to the nearest kept token.
     pub fill_distance: f64,
 }
 
@@ -34,7 +34,7 @@ impl Spatial {
     /// Measures `kept` on a grid of `[columns, rows]` of tokens.
     ///
     /// # Errors
-    /// None kept, or one outside the grid.
+    /// No kept token, or one outside the grid.
     pub fn new(kept: &KeptTokens, [columns, rows]: [usize; 2]) -> Result<Self, MetricError> {
         membership(kept, columns * rows)?;
         let tokens = kept.as_slice();
@@ -56,7 +56,7 @@ impl Spatial {
             tokens.iter().for_each(|&token| hit[part_of(token)] = true);
             hit.iter().filter(|hit| **hit).count() as f64 / parts as f64
         };
-        // A grid smaller than the blocks has a block per cell.
+        // A grid with fewer cells than blocks has one block per cell.
         let (across, down) = (BLOCKS.min(columns), BLOCKS.min(rows));
         Ok(Spatial {
             centroid,
@@ -74,12 +74,12 @@ impl Spatial {
     }
 }
 
-/// Sum of the distances over pairs of `tokens`, sum of those to the nearest other token, and
-/// the largest of any cell from the nearest token.
+/// Sum of the distances over pairs of `tokens`, sum of the distances to the nearest other token,
+/// and the largest distance from any cell to the nearest token.
 ///
-/// A report measures this a hundred times per sample. Cells lie on whole numbers, so whatever is
-/// nearest is found by squares of whole numbers, without a root or a branch; and the few
-/// distances that occur are taken from a table.
+/// A report calls this a hundred times per sample. Coordinates are whole numbers, so the nearest
+/// token is found by integer squares, without roots or branches, and the few distances that occur
+/// come from a table.
 fn between_cells(tokens: &[usize], columns: usize, rows: usize) -> (f64, f64, f64) {
     let table: Vec<f64> = (0..rows * columns)
         .map(|cell| ((cell / columns) as f64).hypot((cell % columns) as f64))
@@ -115,7 +115,7 @@ fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {
 /// Share of the kept tokens whose cell lies entirely in the padding.
 ///
 /// # Errors
-/// None kept, or one outside the grid.
+/// No kept token, or one outside the grid.
 pub fn padding_waste(grid: &CoverageGrid, kept: &KeptTokens) -> Result<f64, MetricError> {
     membership(kept, grid.num_tokens())?;
     let wasted = kept
@@ -129,7 +129,7 @@ pub fn padding_waste(grid: &CoverageGrid, kept: &KeptTokens) -> Result<f64, Metr
 /// pruning early in the decoder keeps mostly the bottom (FEATHER, arXiv 2412.13180).
 ///
 /// # Errors
-/// None kept, or one outside the grid.
+/// No kept token, or one outside the grid.
 pub fn row_profile(
     kept: &KeptTokens,
     [columns, rows]: [usize; 2],
@@ -170,7 +170,7 @@ mod tests {
             (measures.rows_covered, measures.columns_covered),
             (0.25, 0.25)
         );
-        // The far corner (7, 7) to (0, 4) or (3, 0).
+        // From the far corner (7, 7) to (0, 4) or (3, 0).
         assert_eq!(measures.fill_distance, 58.0_f64.sqrt());
     }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Every form that the evaluators know. A word that lacks exactly one of a form's
-/// apostrophes stands for the form; words that are right already stay.
+/// All contractions that the evaluators know. A word that lacks exactly one apostrophe of a
+/// contraction is replaced by it; words with all apostrophes are unchanged.
 const FORMS: &str = "'ow's'at 'twas ain't aren't can't could've couldn't couldn't've didn't \
     doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's how'd how'll how's isn't it'd \
     it'd've it'll ma'am might've mightn't mightn't've must've mustn't needn't not've o'clock \
@@ -15,7 +15,7 @@ const FORMS: &str = "'ow's'at 'twas ain't aren't can't could've couldn't couldn'
     where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't \
     wouldn't've y'all y'all'd've y'all'll you'd you'd've you'll you're you've";
 
-/// What a word stands for, if it is a contraction with a missing apostrophe.
+/// The contraction that a word stands for, if the word only lacks an apostrophe.
 pub(super) fn restored(word: &str) -> Option<&'static str> {
     static TABLE: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
         let mut table = HashMap::from([("somebody'd".to_owned(), "somebodyd")]);
@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(restored("couldn'tve"), Some("couldn't've"));
         assert_eq!(restored("couldnt've"), Some("couldn't've"));
         assert_eq!(restored("y'alld've"), Some("y'all'd've"));
-        // The one entry that goes the other way.
+        // The only entry whose apostrophe is removed.
         assert_eq!(restored("somebody'd"), Some("somebodyd"));
     }
 

@@ -1,4 +1,4 @@
-//! VQA accuracy: ten people answered, and an answer is right as far as others gave it.
+//! VQA accuracy: an answer is right to the extent that it agrees with ten human answers.
 
 mod contractions;
 mod normalize;
@@ -7,33 +7,33 @@ mod upload;
 pub use normalize::VqaNormalizer;
 pub use upload::{VqaEntry, upload};
 
-/// What ends the prompt wherever a short answer is wanted: VQAv2, GQA, POPE and others.
+/// The instruction at the end of prompts that ask for a short answer: VQAv2, GQA, POPE and others.
 pub const INSTRUCTION: &str = "Answer the question using a single word or phrase.";
 
-/// The user's message of VQAv2, GQA and POPE: the question as it is, then the instruction.
+/// The prompt of VQAv2, GQA and POPE: the unchanged question, then the instruction.
 pub fn question_text(question: &str) -> String {
     format!("{question}\n{INSTRUCTION}")
 }
 
-/// Whose comparison of an answer with the golds it is.
+/// The evaluator whose comparison of an answer with the golds is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VqaRule {
-    /// The official tool on M4C's form of the answer: LLaVA's route to the VQAv2 server.
+    /// The official tool on M4C's form of the answer: LLaVA's submissions to the VQAv2 server.
     OfficialAfterM4c,
-    /// The official tool on the raw answer, which fails unanimous questions on case.
+    /// The official tool on the raw answer; where all golds agree, the letter case must match too.
     Official,
     /// M4C on answer and golds: TextVQA, and lmms-eval's VizWiz.
     M4c,
-    /// lmms-eval's VQAv2: its cleaning of answer and golds, always.
+    /// lmms-eval's VQAv2: always cleans answer and golds, in its own way.
     LmmsEval,
     /// VLMEvalKit's cleaning of answer and golds.
     VlmEvalKit,
-    /// The VizWiz API: official cleaning of the answer alone, always.
+    /// The VizWiz API: always applies the official cleaning, to the answer only.
     VizWizApi,
 }
 
 impl VqaRule {
-    /// All of them.
+    /// All rules.
     pub const ALL: [VqaRule; 6] = [
         VqaRule::OfficialAfterM4c,
         VqaRule::Official,
@@ -43,8 +43,8 @@ impl VqaRule {
         VqaRule::VizWizApi,
     ];
 
-    /// Accuracy of one answer, 0 to 1: for each of N golds, the share min(1, m/3) with m
-    /// matches among the other N − 1, averaged. 0 without golds, and with only one.
+    /// Accuracy of one answer, 0 to 1: min(1, m/3), averaged over the N golds, with m the number of
+    /// matches among the other N − 1. 0 without golds, and with only one.
     pub fn score(self, answer: &str, golds: &[impl AsRef<str>]) -> f64 {
         let golds = golds.iter().map(AsRef::as_ref);
         let num_matches = |normalizer: VqaNormalizer| {
@@ -70,7 +70,7 @@ impl VqaRule {
     }
 }
 
-/// Golds that equal the answer; cleaned only where the golds don't all agree.
+/// Number of golds that equal the answer; both are cleaned only where the golds don't all agree.
 fn official_matches<'a>(answer: &str, golds: impl Iterator<Item = &'a str> + Clone) -> usize {
     let official = VqaNormalizer::Official;
     let prepared: Vec<String> = golds.map(|gold| official.prepare(gold)).collect();
@@ -129,9 +129,9 @@ mod tests {
         assert_eq!(VqaRule::OfficialAfterM4c.score("Blue.", &unanimous), 1.0);
         assert_eq!(VqaRule::LmmsEval.score("Blue.", &unanimous), 1.0);
         assert_eq!(VqaRule::Official.score("\tblue\n", &unanimous), 1.0);
-        // One dissent, and everything is cleaned.
+        // With one dissenting gold everything is cleaned.
         assert_eq!(VqaRule::Official.score("Blue.", &golds("The blue", 9)), 1.0);
-        // White space around golds is no dissent.
+        // White space around golds is no disagreement.
         let spaced: Vec<String> = (0..10).map(|i| " ".repeat(i) + "Blue").collect();
         assert_eq!(VqaRule::Official.score("blue", &spaced), 0.0);
     }
@@ -145,7 +145,7 @@ mod tests {
         mixed = golds("5", 9);
         assert_eq!(VqaRule::LmmsEval.score("5.", &mixed), 1.0);
         assert_eq!(VqaRule::VlmEvalKit.score("5.", &mixed), 0.0);
-        // The VizWiz API leaves golds as they are.
+        // The VizWiz API leaves golds unchanged.
         assert_eq!(
             VqaRule::VizWizApi.score("The cup", &golds("the cup", 10)),
             0.0

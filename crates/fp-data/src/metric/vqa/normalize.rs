@@ -1,36 +1,36 @@
-//! How evaluators clean an answer before they compare it.
+//! Normalisation of answers before evaluators compare them.
 //!
-//! Four of them differ in what comes first, what a digit is, and which periods go.
-//! Slips of the original are kept, since published numbers contain them: its guard
-//! against periods after a digit never fires, and only the first 32 periods go.
+//! The four variants differ in the first step, in what counts as a digit, and in which periods are
+//! removed. Mistakes of the original are kept, since published numbers contain them: its guard
+//! against periods after a digit never takes effect, and only the first 32 periods are removed.
 
 use super::contractions::restored;
 use crate::metric::python_text::{is_decimal_digit, lower_python_2, split, strip};
 
-/// Characters that become a space or vanish.
+/// Characters that are removed or replaced by a space.
 const PUNCTUATION: [char; 21] = [
     ';', '/', '[', ']', '"', '{', '}', '(', ')', '=', '+', '\\', '_', '-', '>', '<', '@', '`', ',',
     '?', '!',
 ];
 
-/// A flag given in the place of a count limits how many periods are removed.
+/// Most periods that are removed: the original passes a flag in place of the count.
 const MAX_REMOVED_PERIODS: usize = 32;
 
-/// Whose cleaning it is.
+/// The evaluator whose normalisation it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VqaNormalizer {
     /// The evaluation tool of VQA (GT-Vision-Lab), as Python 2 runs it.
     Official,
-    /// The processor of M4C, which LLaVA uses for TextVQA, VizWiz and VQAv2 uploads.
+    /// The answer processor of M4C, which LLaVA uses for TextVQA, VizWiz and VQAv2 uploads.
     M4c,
-    /// The one of lmms-eval for VQAv2: M4C's without its first step.
+    /// That of lmms-eval for VQAv2: M4C's without its first step.
     LmmsEval,
-    /// The one of VLMEvalKit.
+    /// That of VLMEvalKit.
     VlmEvalKit,
 }
 
 impl VqaNormalizer {
-    /// All four.
+    /// All four variants.
     pub const ALL: [VqaNormalizer; 4] = [
         VqaNormalizer::Official,
         VqaNormalizer::M4c,
@@ -38,13 +38,13 @@ impl VqaNormalizer {
         VqaNormalizer::VlmEvalKit,
     ];
 
-    /// The answer as it is compared.
+    /// The normalised answer.
     pub fn normalize(self, answer: &str) -> String {
         self.words(&self.punctuation(&self.prepare(answer)))
     }
 
-    /// Newlines and tabs as spaces, without white space around; M4C lower-cases and
-    /// takes commas, question marks and possessives apart before that.
+    /// Replaces newlines and tabs by spaces and trims; before that, M4C lower-cases, removes commas
+    /// and question marks, and separates possessives.
     pub fn prepare(self, answer: &str) -> String {
         let tokenized;
         let answer = if self == VqaNormalizer::M4c {
@@ -57,7 +57,7 @@ impl VqaNormalizer {
         strip(&answer.replace(['\n', '\t'], " ")).to_owned()
     }
 
-    /// Punctuation and periods of a prepared answer taken out.
+    /// Removes punctuation and periods of a prepared answer.
     pub fn punctuation(self, prepared: &str) -> String {
         let has_digit_comma = self.has_digit_comma(prepared);
         let chars: Vec<char> = prepared.chars().collect();
@@ -78,7 +78,7 @@ impl VqaNormalizer {
         self.without_periods(&cleaned)
     }
 
-    /// Number words as digits, without articles, contractions restored.
+    /// Replaces number words by digits, removes articles and restores contractions.
     fn words(self, text: &str) -> String {
         let lower = match self {
             VqaNormalizer::Official => lower_python_2(text),
@@ -99,7 +99,7 @@ impl VqaNormalizer {
         }
     }
 
-    /// A comma between digits: one, or a run of them where the pattern says so.
+    /// Whether there is a comma between digits; M4C and lmms-eval also accept a run of commas.
     fn has_digit_comma(self, text: &str) -> bool {
         let takes_runs = matches!(self, VqaNormalizer::M4c | VqaNormalizer::LmmsEval);
         let mut commas_after_digit = None;
@@ -159,7 +159,7 @@ fn digit_of(word: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// Official, M4C, lmms-eval, VLMEvalKit.
+    /// Expected: official, M4C, lmms-eval, VLMEvalKit.
     #[track_caller]
     fn check(answer: &str, expected: [&str; 4]) {
         let got = VqaNormalizer::ALL.map(|normalizer| normalizer.normalize(answer));
@@ -184,10 +184,10 @@ mod tests {
     #[test]
     fn punctuation_becomes_a_space_or_vanishes() {
         check_all("black/white", "black white");
-        // Beside a space anywhere: all of that character vanish.
+        // A character that is beside a space anywhere is removed everywhere.
         check_all("b/w or c/ d", "bw or c d");
         check_all("x - y", "x y");
-        // A comma between digits makes every mark vanish, unless commas went first.
+        // A comma between digits removes every mark, unless commas were removed first.
         check(
             "4,500 sq-ft",
             ["4500 sqft", "4500 sq ft", "4500 sqft", "4500 sqft"],
@@ -208,14 +208,14 @@ mod tests {
         check_all("2.75", "2.75");
         check("8.", ["8", "8", "8", "8."]);
         check("3.x", ["3x", "3x", "3x", "3.x"]);
-        // The first 32 go, the last four stay.
+        // The first 32 are removed, the last four stay.
         let dots = "b.".repeat(36);
         check_all(&dots, &("b".repeat(33) + ".b.b.b."));
     }
 
     #[test]
     fn what_a_digit_is() {
-        // Between Arabic-Indic digits: no digit to Python 2.
+        // Between Arabic-Indic digits, which are no digits in Python 2.
         check("٢,٥", ["٢ ٥", "٢٥", "٢٥", "٢٥"]);
         check("x.٥", ["x٥", "x.٥", "x.٥", "x.٥"]);
         assert_eq!(VqaNormalizer::Official.normalize("İzmir"), "izmir");

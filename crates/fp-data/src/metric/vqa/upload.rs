@@ -1,4 +1,4 @@
-//! The file that the VQAv2 server takes.
+//! The submission file of the VQAv2 server.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -8,14 +8,14 @@ use super::VqaNormalizer;
 /// One entry of the file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VqaEntry {
-    /// The question.
+    /// Id of the question.
     pub question_id: u64,
-    /// M4C's form of the answer; empty where there is none.
+    /// The answer in M4C's form; empty where there is none.
     pub answer: String,
 }
 
-/// Entries of all questions of the test set in its order, whether answered or not.
-/// Second, how many have no answer: the server takes empty ones without a word.
+/// Entries for all questions of the test set in its order, answered or not. Second, the number of
+/// questions without an answer, since the server accepts empty answers silently.
 pub fn upload<S: BuildHasher>(
     test_set: &[u64],
     answers: &HashMap<u64, String, S>,

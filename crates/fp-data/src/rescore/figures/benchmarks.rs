@@ -161,7 +161,7 @@ impl Figures {
     }
 }
 
-/// Why F1 has no value.
+/// Why F1 is undefined.
 fn no_f1(counts: &YesNoCounts) -> &'static str {
     if counts.precision().is_none() {
         NO_YES
@@ -188,7 +188,7 @@ pub(in crate::rescore) fn mmbench_report(
     let rows = dataset.samples.iter().zip(scores);
     let rows: Vec<MmbenchRow<'_>> = rows
         .map(|(sample, score)| MmbenchRow {
-            // Loading made sure that ids are numbers.
+            // Loading has checked that ids are numbers.
             index: sample.id.parse().unwrap_or_default(),
             is_right: *score > 0.0,
             category: sample.keys.get("category").map_or("", String::as_str),
@@ -198,7 +198,7 @@ pub(in crate::rescore) fn mmbench_report(
     Ok(MmbenchReport::new(&rows)?)
 }
 
-/// The official question, as far as scores need it.
+/// The official question, with the fields that scoring needs.
 pub(in crate::rescore) fn gqa_question(sample: &Sample) -> GqaQuestion {
     let key = |name: &str| sample.keys.get(name).cloned();
     let steps = key("steps")

@@ -7,9 +7,9 @@ use crate::dataset::Dataset;
 use crate::metric::mme::{self, MmeAnswer, MmePairing, MmeReport, MmeTask};
 use crate::rescore::RescoreError;
 
-/// Tasks that a total is over.
+/// Number of tasks in a total.
 const NUM_TASKS: usize = mme::PERCEPTION.len() + mme::COGNITION.len();
-/// What that is called.
+/// Name of the total.
 pub(in crate::rescore) const TOTAL: &str = "perception + cognition";
 
 impl Figures {
@@ -71,10 +71,10 @@ impl Figures {
     }
 }
 
-/// Ends the name of a sum over fewer tasks than MME has.
+/// Suffix of a sum over fewer tasks than MME has.
 const NO_TOTAL: &str = ", no total";
 
-/// What the sum over `num_tasks` of MME's tasks is called, where those aren't all.
+/// Name of the sum over `num_tasks` of MME's tasks, fewer than all.
 pub(in crate::rescore) fn partial_sum(num_tasks: usize) -> String {
     match num_tasks {
         1 => format!("the only task there is{NO_TOTAL}"),
@@ -82,12 +82,12 @@ pub(in crate::rescore) fn partial_sum(num_tasks: usize) -> String {
     }
 }
 
-/// Whether a figure of MME is a sum over perception and cognition, whole or not.
+/// Whether a figure of MME is a sum over perception and cognition, complete or not.
 pub(in crate::rescore) fn is_sum(name: &str) -> bool {
     name == TOTAL || name.ends_with(NO_TOTAL)
 }
 
-/// Tasks that have no score, and why: an image in them hasn't two questions.
+/// Tasks without a score, and why: they have an image without exactly two questions.
 pub(in crate::rescore) fn unpaired_tasks(dataset: &Dataset) -> BTreeMap<&str, String> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for sample in &dataset.samples {

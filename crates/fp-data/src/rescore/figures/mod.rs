@@ -12,17 +12,17 @@ use crate::dataset::{Benchmark, Dataset};
 use crate::metric::{AnswerRule, Breakdown, GroupScore, YesNo};
 use crate::sample::Sample;
 
-/// One number.
+/// A named value.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Figure {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// Its value; none where it is undefined.
+    /// Its value; `None` where it is undefined.
     pub value: Option<f64>,
-    /// Why it is undefined, as a clause; none where it has a value.
+    /// Why it is undefined, as a clause; `None` where it has a value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
-    /// What a reader has to know of the value, as a clause.
+    /// A remark on the value, as a clause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -30,30 +30,30 @@ pub struct Figure {
 /// Scores by group.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Groups {
-    /// What the groups are by.
+    /// Name of the grouping.
     pub by: String,
     /// Their scores, 0 to 1.
     #[serde(flatten)]
     pub scores: Breakdown,
 }
 
-/// Everything that a benchmark reports. The first figure is the one that papers print.
+/// All figures of a benchmark. The first is the one that papers print.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Figures {
-    /// Figures; accuracies in percent.
+    /// The figures; accuracies are in percent.
     pub figures: Vec<Figure>,
     /// Breakdowns.
     pub groups: Vec<Groups>,
     /// Score of each question, 0 to 1, by the benchmark's own rule.
     #[serde(skip)]
     pub scores: Vec<f64>,
-    /// What each answer says to a yes-or-no question; empty for others.
+    /// The parsed answer to each yes/no question; empty for other questions.
     #[serde(skip)]
     pub(super) said: Vec<YesNo>,
 }
 
 impl Figures {
-    /// Scores answers, `[questions]`; none is wrong under every rule.
+    /// Scores answers, `[questions]`; a missing answer is wrong under every rule.
     pub(super) fn new(
         dataset: &Dataset,
         texts: &[Option<String>],
@@ -61,7 +61,7 @@ impl Figures {
         Self::with_scores(dataset, texts, &|rule| scores(dataset, texts, rule))
     }
 
-    /// As [`Figures::new`], with the scores of the same answers by any rule.
+    /// As [`Figures::new`], with the scores of the same answers by each rule.
     pub(super) fn with_scores(
         dataset: &Dataset,
         texts: &[Option<String>],
@@ -88,12 +88,12 @@ impl Figures {
             _ => figures.add_accuracy(dataset, rule, &by_rule(rule)),
         }
         for &other in dataset.benchmark.other_rules() {
-            // The headline of these is another one, and has its own variants above.
+            // These benchmarks have another headline figure, whose variants were added above.
             if !matches!(dataset.benchmark, Benchmark::Mmbench | Benchmark::Ocrbench) {
                 figures.add_accuracy(dataset, other, &by_rule(other));
             }
         }
-        // Those of these are by kind already, of which a question has several.
+        // These benchmarks are already broken down by kind; a question has several kinds.
         if !matches!(dataset.benchmark, Benchmark::Docvqa | Benchmark::Infovqa) {
             figures.add_groups("family", dataset, |sample| Some(&sample.family));
         }
@@ -118,7 +118,7 @@ impl Figures {
         self.figures.first()
     }
 
-    /// Adds a figure; `undefined` says why it has no value, where it has none.
+    /// Adds a figure; `undefined` is the reason if it has no value.
     fn add(&mut self, name: impl Into<String>, value: Option<f64>, undefined: &str) {
         self.figures.push(Figure {
             name: name.into(),
@@ -133,8 +133,8 @@ impl Figures {
         self.add(name, mean(scores.iter()).percent(), benchmarks::NO_QUESTION);
     }
 
-    /// Accuracy over questions with and without an image, which stands behind that of those
-    /// with one. `text_only` are the answers to the others.
+    /// Adds the accuracy over questions with and without an image, after that of questions with
+    /// one. `text_only` are the answers to the questions without an image.
     pub(super) fn add_overall(&mut self, dataset: &Dataset, text_only: &[Option<String>]) {
         if dataset.benchmark != Benchmark::Scienceqa && dataset.text_only.is_empty() {
             return;
@@ -180,7 +180,7 @@ impl Figures {
     }
 }
 
-/// What a mean score by a rule is called. ScienceQA has another one over all questions.
+/// Name of the mean score by a rule. ScienceQA has another name for the mean over all questions.
 pub(super) fn accuracy_name(benchmark: Benchmark, rule: AnswerRule) -> String {
     let measure = match benchmark {
         Benchmark::Scienceqa => "IMG accuracy",
@@ -208,8 +208,8 @@ fn scores_of(samples: &[Sample], texts: &[Option<String>], rule: AnswerRule) -> 
     answers.map(score).collect()
 }
 
-/// What is said. A missing answer is the wrong one of both: saying neither would leave
-/// recall as it is, and an empty text is yes to some.
+/// Parsed answers. A missing answer counts as the wrong one: neither yes nor no would leave recall
+/// unchanged, and some rules read an empty text as yes.
 fn said(dataset: &Dataset, texts: &[Option<String>], parse: impl Fn(&str) -> YesNo) -> Vec<YesNo> {
     let answers = dataset.samples.iter().zip(texts);
     let said = |(sample, text): (&Sample, &Option<String>)| match (text, gold(sample)) {
@@ -220,7 +220,7 @@ fn said(dataset: &Dataset, texts: &[Option<String>], parse: impl Fn(&str) -> Yes
     answers.map(said).collect()
 }
 
-/// What is right; loading made sure that it is yes or no.
+/// The right answer; loading has checked that it is yes or no.
 pub(super) fn gold(sample: &Sample) -> YesNo {
     let answer = sample.answers.first();
     answer

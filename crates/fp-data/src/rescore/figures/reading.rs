@@ -1,6 +1,6 @@
-//! Figures of benchmarks whose parts are scored apart: ChartQA's splits, OCRBench's
-//! categories, SEED-Bench's dimensions, MMStar's capabilities, MMMU's disciplines, and kinds
-//! of which a question of DocVQA has several.
+//! Figures of benchmarks that are also scored by part: ChartQA's splits, OCRBench's categories,
+//! SEED-Bench's dimensions, MMStar's capabilities, MMMU's disciplines, and the kinds of DocVQA's
+//! questions, which may have several.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::metric::{AnswerRule, Breakdown, GroupScore, chartqa, ocrbench};
 use crate::sample::Sample;
 
 impl Figures {
-    /// ANLS, and by kind: a question counts in each of its kinds, as on the competition's
+    /// ANLS, overall and by kind: a question counts in each of its kinds, as on the competition's
     /// server.
     pub(super) fn add_anls(&mut self, dataset: &Dataset) {
         let rule = dataset.answer_rule;
@@ -49,7 +49,7 @@ impl Figures {
         }
     }
 
-    /// Relaxed accuracy of both splits, and their mean: what papers print.
+    /// Relaxed accuracy of both splits, and their mean, which papers print.
     pub(super) fn add_chartqa(&mut self, dataset: &Dataset) {
         let rule = dataset.answer_rule;
         let measure = rule.measure();
@@ -74,8 +74,8 @@ impl Figures {
         );
     }
 
-    /// Right answers: of all questions, of text recognition, and of each category. Of the
-    /// whole benchmark the first is the score out of 1000.
+    /// Numbers of right answers: of all questions, of text recognition, and of each category. For
+    /// the whole benchmark the first is the score out of 1000.
     pub(super) fn add_ocrbench(
         &mut self,
         dataset: &Dataset,
@@ -110,7 +110,7 @@ impl Figures {
         }
     }
 
-    /// Right answers of a category, none where it isn't asked.
+    /// Adds the number of right answers of a category; undefined where it has no questions.
     fn add_right(&mut self, name: &str, scores: GroupScore) {
         let value = (scores.count > 0).then_some(scores.sum);
         let name = format!("{name}: correct of {}", scores.count);
@@ -121,15 +121,15 @@ impl Figures {
     pub(super) fn add_seedbench(&mut self, dataset: &Dataset) {
         self.add_accuracy(dataset, dataset.answer_rule, &self.scores.clone());
         let dimensions = by_family(dataset, &self.scores);
-        // The last three are of videos.
+        // The last three are on videos.
         for name in &DIMENSIONS[..9] {
             let scores = dimensions.groups.get(*name).and_then(GroupScore::percent);
             self.add(format!("{name}: accuracy"), scores, NO_QUESTION);
         }
     }
 
-    /// Accuracy, that of the core capabilities, and lmms-eval's average, in which every finer
-    /// category counts the same.
+    /// Accuracy, overall and by core capability, and lmms-eval's average, in which all finer
+    /// categories have equal weight.
     pub(super) fn add_mmstar(&mut self, dataset: &Dataset) {
         self.add_accuracy(dataset, dataset.answer_rule, &self.scores.clone());
         for (name, scores) in by_family(dataset, &self.scores).groups {
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Figures of answers, `(family, gold, said)`, by name; those without a value too.
+    /// Figures by name for answers `(family, gold, said)`, including those without a value.
     fn figures(
         benchmark: Benchmark,
         questions: &[(&str, &str, &str)],
@@ -297,7 +297,7 @@ mod tests {
         );
         let other = value(&named, "correct of 4 questions (ocrbench_lmms_eval)");
         assert_eq!(other, Some(2.0));
-        // All, text recognition, ten categories, and the other evaluator's.
+        // All, text recognition, ten categories, and the other evaluator's figure.
         assert_eq!(named.len(), 13);
     }
 

@@ -1,5 +1,5 @@
-//! Results of lmms-eval, `<date>_results.json`: scores of whole tasks, no answers. Refused
-//! with the files that would be right.
+//! Results of lmms-eval, `<date>_results.json`: scores of whole tasks, without answers. The error
+//! names the files to use instead.
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ struct Line {
     question_id: Id,
     #[serde(default)]
     prompt: Option<String>,
-    /// LLaVA writes none; others write more than a name.
+    /// LLaVA writes no such key; other programs write more than a name.
     #[serde(default)]
     image: Option<serde_json::Value>,
     text: String,

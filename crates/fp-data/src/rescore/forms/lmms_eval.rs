@@ -1,9 +1,9 @@
-//! What lmms-eval logs with `--log_samples`: `<date>_samples_<task>.jsonl`, a line per
-//! question. Keys by lmms-eval 0.7.3, `loggers/evaluation_tracker.py` and `evaluator.py`:
+//! Samples that lmms-eval logs with `--log_samples`: `<date>_samples_<task>.jsonl`, one line per
+//! question. Keys as in lmms-eval 0.7.3, `loggers/evaluation_tracker.py` and `evaluator.py`:
 //! `doc_id` (the question's row in the split, from 0), `target`, `input` (the prompt),
-//! `filtered_resps` (what was scored), `resps` where it differs, and a key per metric, a
-//! number or an object with the question's own id. Versions before 0.5 have `doc`, the row,
-//! and `arguments` too.
+//! `filtered_resps` (the scored text), `resps` where it differs, and a key per metric, a number or
+//! an object with the question's own id. Versions before 0.5 also have `doc`, the row, and
+//! `arguments`.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -27,11 +27,11 @@ pub(super) const FORM: Form = Form {
     read: |path, _| read(path),
 };
 
-/// What stands between the date and the task in the name of a file of samples.
+/// Text between the date and the task in the name of a samples file.
 pub(super) const SAMPLES: &str = "_samples_";
-/// Keys that a question's own id has in rows and in what metrics take.
+/// Keys of the question's own id in rows and in the input of metrics.
 const IDS: [&str; 4] = ["question_id", "questionId", "index", "id"];
-/// Metrics that score a question alone, from 0 to 1.
+/// Metrics that score a single question, from 0 to 1.
 const SCORES: [&str; 7] = [
     "exact_match",
     "relaxed_overall",
@@ -42,7 +42,7 @@ const SCORES: [&str; 7] = [
     "ocrbench_accuracy",
 ];
 
-/// The task that a file of samples is named after.
+/// The task in the name of a samples file.
 pub(super) fn task_of(path: &Path) -> Option<&str> {
     let (_, task) = file_name(path).split_once(SAMPLES)?;
     task.strip_suffix(".jsonl")
@@ -87,7 +87,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Takes a line, or counts it with the reason why it can't be used.
+    /// Adds a line, or counts it with the reason why it can't be used.
     pub(super) fn add(&mut self, number: usize, line: Result<Map<String, Value>, LineFault>) {
         if let Err((kind, message)) = line.and_then(|line| self.answer(&line)) {
             self.problems.add(number, kind, message);
@@ -190,8 +190,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The text of a response, and whether there are others: a text, or a list of one or
-/// several, or a list with such a list, as older versions have it.
+/// The text of a response, and whether there are others. A response is a text, a list of texts, or,
+/// in older versions, a list of one such list.
 fn response(value: &Value) -> Result<(String, bool), LineFault> {
     let fault = |message: &str| Err((ProblemKind::WrongType, message.to_owned()));
     match value {
@@ -219,7 +219,8 @@ fn prompt(line: &Map<String, Value>) -> Option<String> {
     Some(input.or_else(arguments)?.as_str()?.to_owned())
 }
 
-/// The row that older versions log, and what metrics take.
+/// The objects that may hold the question's id: the row that older versions log, and the input of
+/// metrics.
 fn objects(line: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     let of_key = |name: &str| line.get(name).and_then(Value::as_object);
     let others = line.iter().filter(|(name, _)| *name != "doc");

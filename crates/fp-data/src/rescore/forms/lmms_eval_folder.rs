@@ -1,4 +1,5 @@
-//! A folder that lmms-eval wrote: one file of samples is meant, several have to be named.
+//! A folder that lmms-eval wrote: a single samples file is used; of several, the user must name
+//! one.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ pub(super) const FORM: Form = Form {
     read: |path, _| read(path),
 };
 
-/// Files of samples in a folder, by name.
+/// Samples files in a folder, sorted by name.
 pub(super) fn samples_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

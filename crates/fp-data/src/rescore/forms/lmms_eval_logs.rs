@@ -1,5 +1,5 @@
-//! What lmms-eval logged before 0.2.4: `<task>.json`, an object with the arguments of the
-//! run and the questions in `logs` (0.2.0, `__main__.py`).
+//! Logs of lmms-eval before 0.2.4: `<task>.json`, an object with the arguments of the run and the
+//! questions in `logs` (0.2.0, `__main__.py`).
 
 use std::path::Path;
 

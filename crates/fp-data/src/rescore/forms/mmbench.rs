@@ -1,4 +1,4 @@
-//! A table of MMBench with a column of answers: questions and answers both.
+//! A table of MMBench with a column of answers: it holds questions and answers.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -18,8 +18,7 @@ pub(super) const FORM: Form = Form {
     },
 };
 
-/// A table with the columns that MMBench's server takes: index, question, A to D,
-/// prediction, answer.
+/// A table with the columns of an MMBench submission: index, question, A to D, prediction, answer.
 fn read(path: &Path, table: TextTable) -> Result<AnswerFile, RescoreError> {
     let TextTable { header, rows } = table;
     let columns: HashMap<&str, usize> = header.iter().map(String::as_str).zip(0..).collect();
@@ -51,7 +50,7 @@ fn read(path: &Path, table: TextTable) -> Result<AnswerFile, RescoreError> {
                 .and_then(|place| row.get(place))
                 .map_or("", String::as_str)
         };
-        // Excel has numbers as decimal ones.
+        // Excel stores integers as decimal numbers.
         let index = cell("index").trim_end_matches(".0");
         let Ok(index) = index.parse::<u64>() else {
             let message = format!("index {:?} is not a number", cell("index"));
@@ -72,7 +71,7 @@ fn read(path: &Path, table: TextTable) -> Result<AnswerFile, RescoreError> {
             );
             continue;
         }
-        // An empty cell is no answer: what reads such tables takes it for missing.
+        // An empty cell is no answer: programs that read such tables take it for missing.
         if !cell("prediction").is_empty() {
             answers.push(Answer {
                 id: index.to_string(),

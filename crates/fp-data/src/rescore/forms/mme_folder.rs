@@ -1,4 +1,4 @@
-//! A folder of answers as MME's official tool takes it: questions and answers both.
+//! A folder of answers in the format of MME's official tool: it holds questions and answers.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ pub(super) const FORM: Form = Form {
     read: |path, _| read(path),
 };
 
-/// A folder with a file per task, `<task>.txt`, of lines with four columns between tabs:
-/// image, question, right answer, answer.
+/// A folder with one file per task, `<task>.txt`, with four tab-separated columns per line: image,
+/// question, right answer, answer.
 fn read(folder: &Path) -> Result<AnswerFile, RescoreError> {
     let io_error = |source| DatasetError::Io {
         path: folder.to_owned(),
@@ -46,7 +46,7 @@ fn read(folder: &Path) -> Result<AnswerFile, RescoreError> {
             .unwrap_or_default();
         for_each_line(&path, |number, line| {
             num_lines += 1;
-            // Messages say the line, which a folder has several of.
+            // Line numbers are repeated in a folder, so messages also name the file.
             let mut fault = |kind: ProblemKind, message: String| {
                 let message = format!("{task}.txt line {number}: {message}");
                 problems.add(num_lines, kind, message);
@@ -89,8 +89,8 @@ fn read(folder: &Path) -> Result<AnswerFile, RescoreError> {
             });
         })?;
     }
-    // What is wrong with lines is said of the answers, as long as there are others; their
-    // tasks are told of by their images, which then have one question less.
+    // Bad lines are reported as problems of the answers, unless no other lines exist. Their tasks
+    // are also reported through their images, which then lack a question.
     let of_questions = if samples.is_empty() {
         problems.clone()
     } else {

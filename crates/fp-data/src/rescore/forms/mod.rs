@@ -1,5 +1,5 @@
-//! The forms that files of answers come in, one file each. A file is in the first form of
-//! [`FORMS`] that fits what is in it.
+//! The forms of answer files, one file each. A file has the first form in [`FORMS`] that matches
+//! its content.
 
 mod aggregated;
 mod lines;
@@ -24,15 +24,15 @@ use crate::sample::Sample;
 
 /// One form.
 pub(super) struct Form {
-    /// What it is called where a file is in none; empty where a file in it has no answers.
+    /// Its name in the message about files in no form; empty for forms without answers.
     name: &'static str,
-    /// Whether a file is in it.
+    /// Whether a file has this form.
     fits: fn(&Path, &Opened) -> bool,
-    /// Reads such a file.
+    /// Reads a file of this form.
     read: fn(&Path, Opened) -> Result<AnswerFile, RescoreError>,
 }
 
-/// Every form; special ones stand before general ones.
+/// Every form; special ones come before general ones.
 const FORMS: [Form; 11] = [
     lmms_eval::FORM,
     lines::FORM,
@@ -47,17 +47,17 @@ const FORMS: [Form; 11] = [
     mme_folder::FORM,
 ];
 
-/// What a file is seen to be before its form is known.
+/// The type of a file, before its form is known.
 pub(super) enum Opened {
     /// A folder.
     Folder,
-    /// A file of JSON lines, with the first of them that is JSON.
+    /// A file of JSON lines, with its first valid line.
     Lines(Option<Value>),
-    /// A file of JSON.
+    /// A JSON file.
     Json(Value),
-    /// A table with tabs, or a workbook.
+    /// A tab-separated table or a workbook.
     Table(TextTable),
-    /// A file that is known by its name only.
+    /// A file that is recognised only by its name.
     Other,
 }
 
@@ -85,7 +85,7 @@ impl Opened {
         }
     }
 
-    /// The key `key` of a file that is one JSON object.
+    /// The value of `key` if the file is a JSON object.
     fn key(&self, key: &str) -> Option<&Value> {
         match self {
             Opened::Json(value) => value.get(key),
@@ -98,8 +98,8 @@ impl Opened {
     }
 }
 
-/// The first line that is JSON. A file that begins with one that isn't has a form all the
-/// same, in which that line is counted as one that can't be used.
+/// The first line that is valid JSON. Invalid lines before it don't prevent recognition; they are
+/// counted as unusable later.
 fn first_line(path: &Path) -> Result<Option<Value>, RescoreError> {
     let mut first = None;
     for_each_line(path, |_, line| {
@@ -110,7 +110,7 @@ fn first_line(path: &Path) -> Result<Option<Value>, RescoreError> {
     Ok(first)
 }
 
-/// Reads a file in whichever form it is.
+/// Reads a file in any form.
 pub(super) fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
     let opened = Opened::new(path)?;
     let form = FORMS.iter().find(|form| (form.fits)(path, &opened));
@@ -128,8 +128,8 @@ pub(super) fn read(path: &Path) -> Result<AnswerFile, RescoreError> {
     })
 }
 
-/// The questions that a file of answers has. A file in which something can't be used has
-/// no whole set of them.
+/// The questions that a file of answers includes. If some part of the file can't be used, the set
+/// of questions is incomplete.
 fn questions(
     benchmark: Benchmark,
     name: &str,

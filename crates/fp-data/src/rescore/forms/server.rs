@@ -1,4 +1,4 @@
-//! A list of JSON such as evaluation servers and official scripts take.
+//! A JSON list as evaluation servers and official scripts expect it.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
-//! What other evaluators call the benchmarks.
+//! Names of the benchmarks in other evaluators.
 
 use crate::dataset::Benchmark;
 
-/// lmms-eval's tasks (0.7.3, `tasks/*/*.yaml`) whose questions are those of a benchmark.
-/// Names are taken whole: `ocrbench_v2`, `mmmu_pro` and others have other questions.
+/// lmms-eval's tasks (0.7.3, `tasks/*/*.yaml`) with the questions of a benchmark. Names must match
+/// exactly: `ocrbench_v2`, `mmmu_pro` and others have different questions.
 const LMMS_EVAL: [(&str, Benchmark); 37] = [
     ("pope", Benchmark::Pope),
     ("pope_adv", Benchmark::Pope),
@@ -44,8 +44,8 @@ const LMMS_EVAL: [(&str, Benchmark); 37] = [
     ("mmvet", Benchmark::Mmvet),
 ];
 
-/// Datasets of VLMEvalKit (`vlmeval/dataset/image_*.py`), with which the name of a file of
-/// predictions ends. Longer names stand before those that they begin with.
+/// Datasets of VLMEvalKit (`vlmeval/dataset/image_*.py`), which the names of predictions files end
+/// with. Longer names come before their own prefixes.
 const VLMEVALKIT: [(&str, Benchmark); 25] = [
     ("MMBench_DEV_EN_V11", Benchmark::Mmbench),
     ("MMBench_DEV_CN_V11", Benchmark::Mmbench),
@@ -74,17 +74,17 @@ const VLMEVALKIT: [(&str, Benchmark); 25] = [
     ("MMMU_DEV_VAL", Benchmark::Mmmu),
 ];
 
-/// What VLMEvalKit's evaluation appends to the name of a file of predictions where it
-/// writes the predictions again, with what it read from them.
+/// Suffixes that VLMEvalKit's evaluation appends to the name of a predictions file that it rewrites
+/// with the parsed answers.
 const AGAIN: [&str; 4] = ["", "_auxmatch", "_exact_matching_result", "_result"];
 
-/// The benchmark of a task of lmms-eval.
+/// The benchmark of an lmms-eval task.
 pub(super) fn of_lmms_eval(task: &str) -> Option<Benchmark> {
     let found = LMMS_EVAL.iter().find(|(name, _)| *name == task);
     found.map(|(_, benchmark)| *benchmark)
 }
 
-/// The category of POPE that a task of lmms-eval asks alone.
+/// The category of POPE that an lmms-eval task is restricted to.
 pub(super) fn category_of_lmms_eval(task: &str) -> Option<&'static str> {
     match task {
         "pope_adv" => Some("adversarial"),
@@ -94,8 +94,8 @@ pub(super) fn category_of_lmms_eval(task: &str) -> Option<&'static str> {
     }
 }
 
-/// The dataset of VLMEvalKit that a file of predictions is named after, with the part of
-/// the name that files of scores share.
+/// The VLMEvalKit dataset in the name of a predictions file, its benchmark, and the part of the
+/// name that score files share.
 pub(super) fn of_vlmevalkit(stem: &str) -> Option<(&'static str, Benchmark, &str)> {
     AGAIN.iter().find_map(|again| {
         let shared = stem.strip_suffix(again)?;

@@ -1,7 +1,7 @@
-//! VLMEvalKit's predictions, `<model>_<dataset>.xlsx`, `.tsv` or `.json`: the dataset's
-//! table without its images and with a column `prediction` (`vlmeval/inference.py`; formats
-//! by PRED_FORMAT in `smp/file.py`), also as its evaluation writes it again with what it
-//! read: `score` (`image_yorn.py`) or `hit`. MMBench's tables have a form of their own.
+//! VLMEvalKit's predictions, `<model>_<dataset>.xlsx`, `.tsv` or `.json`: the dataset's table
+//! without its images and with a column `prediction` (`vlmeval/inference.py`; formats by
+//! PRED_FORMAT in `smp/file.py`), or as its evaluation rewrites it with the parsed result: `score`
+//! (`image_yorn.py`) or `hit`. MMBench's tables have a form of their own.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::dataset::{Benchmark, ProblemKind, Problems, TextTable};
 use crate::rescore::reported::vlmevalkit as results;
 use crate::rescore::{Answer, AnswerFile, Origin};
 
-/// Tables.
+/// Predictions as a table.
 pub(super) const TABLE: Form = Form {
     name: "<model>_<dataset>.xlsx, .tsv or .json of VLMEvalKit (index, question, prediction)",
     fits: |path, opened| {
@@ -27,7 +27,7 @@ pub(super) const TABLE: Form = Form {
     },
 };
 
-/// The same as a list of JSON.
+/// Predictions as a JSON list.
 pub(super) const RECORDS: Form = Form {
     name: "",
     fits: |_, opened| {
@@ -46,7 +46,7 @@ pub(super) const RECORDS: Form = Form {
     },
 };
 
-/// What VLMEvalKit writes where it got no answer (`FAIL_MSG`).
+/// Text that VLMEvalKit writes where it got no answer (`FAIL_MSG`).
 const FAILED: &str = "Failed to obtain answer";
 
 fn named(path: &Path) -> Option<(&'static str, Benchmark, &str)> {
@@ -61,7 +61,7 @@ fn is_mmbench(path: &Path, has_options: bool) -> bool {
     }
 }
 
-/// Of a table of MMBench that is named as VLMEvalKit names it.
+/// The origin of an MMBench table whose name is VLMEvalKit's.
 pub(super) fn origin_of_mmbench(path: &Path) -> Option<Origin> {
     named(path)?;
     Some(Origin {
@@ -111,7 +111,7 @@ fn of_records(path: &Path, entries: Vec<Value>) -> AnswerFile {
     predictions.file(path)
 }
 
-/// A value as a table has it; a missing one as an empty cell.
+/// A value as a table's cell; a missing value is an empty cell.
 fn cell((name, value): (String, Value)) -> (String, String) {
     let text = match value {
         Value::String(text) => text,
@@ -154,7 +154,7 @@ impl Predictions {
                 .map(|cell| cell.trim())
                 .filter(|c| !c.is_empty())
         };
-        // Excel has numbers as decimal ones.
+        // Excel stores integers as decimal numbers.
         let index = cell("index").map(|index| index.trim_end_matches(".0"));
         let Some(index) = index else {
             let message = "the column `index` is empty".to_owned();
@@ -190,7 +190,7 @@ impl Predictions {
             Some(Benchmark::Pope | Benchmark::Mme) => cell("category"),
             _ => None,
         };
-        // A row of POPE is the question of every category that it names.
+        // A row of POPE is a question of each category that it names.
         let mut families = families.into_iter().flat_map(|all| all.split(','));
         let first = families.next().map(|family| family.trim().to_owned());
         let others: Vec<&str> = families.map(str::trim).collect();
@@ -233,7 +233,7 @@ impl Predictions {
     }
 }
 
-/// `True` and `False` as pandas writes them, or a number.
+/// Parses `True` and `False` as pandas writes them, or a number.
 fn score(cell: &str) -> Option<f64> {
     match cell.to_ascii_lowercase().as_str() {
         "true" => Some(1.0),

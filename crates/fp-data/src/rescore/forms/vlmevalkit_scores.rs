@@ -1,5 +1,5 @@
-//! Scores of VLMEvalKit, `<model>_<dataset>_acc.csv` and the like: of whole parts, no
-//! answers. Refused with the file that would be right.
+//! Score files of VLMEvalKit, `<model>_<dataset>_acc.csv` and similar: aggregated scores, without
+//! answers. The error names the file to use instead.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(super) const FORM: Form = Form {
     read: |path, _| Err(refusal(path)),
 };
 
-/// The name of the predictions without its ending.
+/// Name of the predictions without its extension.
 fn predictions(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     let stem = ENDINGS

@@ -1,4 +1,4 @@
-//! Answers beside their questions, as checks look at them.
+//! Answers with their questions, in the form that checks need.
 
 use super::level::of_losses;
 use super::{CheckResult, Example, example};
@@ -6,18 +6,18 @@ use crate::dataset::Benchmark;
 use crate::metric::AnswerRule;
 use crate::sample::Sample;
 
-/// A question and what checks compare answers with: the same for every set of answers.
+/// A question with precomputed values that checks compare answers with; independent of the answers.
 #[derive(Debug)]
 pub struct QuestionFacts<'a> {
     pub(super) sample: &'a Sample,
-    /// The answer that most people gave, normalised; of equally frequent ones the first.
+    /// The most frequent reference answer, normalised; of equally frequent ones the first.
     pub(super) truth: Option<String>,
-    /// Words of the longest reference; none without references.
+    /// Number of words of the longest reference; `None` without references.
     pub(super) longest: Option<usize>,
 }
 
 impl<'a> QuestionFacts<'a> {
-    /// Finds out once what every set of answers to `sample` is compared with.
+    /// Computes these values once for `sample`.
     pub fn new(sample: &'a Sample) -> QuestionFacts<'a> {
         let references = sample.answers.iter();
         QuestionFacts {
@@ -28,27 +28,27 @@ impl<'a> QuestionFacts<'a> {
     }
 }
 
-/// A question and what was said to it.
+/// A question with its answer.
 pub(super) struct Answered<'a> {
     pub(super) sample: &'a Sample,
     pub(super) question: &'a QuestionFacts<'a>,
     pub(super) text: &'a str,
-    /// The text as repetitions are counted.
+    /// The text, normalised for counting repetitions.
     pub(super) normalized: String,
-    /// 0 to 1, by the dataset's own rule.
+    /// Score from 0 to 1, by the dataset's own rule.
     pub(super) score: f64,
 }
 
-/// Everything that was said.
+/// All answers that are checked.
 pub(super) struct Answers<'a> {
     pub(super) rule: AnswerRule,
     pub(super) other_rules: Vec<AnswerRule>,
-    /// None where answers are of a study, which may ask a part of the questions.
+    /// `None` for answers of a study, which may ask only some of the questions.
     pub(super) benchmark: Option<Benchmark>,
     pub(super) all: Vec<Answered<'a>>,
     /// Questions without an answer.
     pub(super) unanswered: Vec<&'a Sample>,
-    /// Answers to no question.
+    /// Number of answers to unknown questions.
     pub(super) num_unknown: usize,
     pub(super) first_unknown: Option<&'a str>,
 }
@@ -84,7 +84,7 @@ impl<'a> Answers<'a> {
         answers
     }
 
-    /// How many answers are such, and the first one.
+    /// Number of answers that satisfy `is_such`, and the first one.
     pub(super) fn count(
         &self,
         is_such: impl Fn(&Answered<'a>) -> bool,
@@ -96,13 +96,13 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Share of questions of which something holds, 0 to 1; 0 of none.
+    /// Share of questions that satisfy `holds`, 0 to 1; 0 without questions.
     pub(super) fn share_of(&self, holds: impl Fn(&Answered<'a>) -> bool) -> f64 {
         let count = self.all.iter().filter(|answered| holds(answered)).count();
         count as f64 / self.all.len().max(1) as f64
     }
 
-    /// Counts answers that are lost by being such.
+    /// Result of a check that counts answers that score nothing because `is_such` holds.
     pub(super) fn losses(
         &self,
         what: &str,
@@ -120,8 +120,8 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// An answer as repetitions are counted: in lower case, without white space and full stops
-/// around it.
+/// Normalises an answer for counting repetitions: lower case, without surrounding white space and
+/// full stops.
 fn normalized(text: &str) -> String {
     text.trim().trim_end_matches('.').trim_end().to_lowercase()
 }

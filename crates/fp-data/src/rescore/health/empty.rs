@@ -1,4 +1,4 @@
-//! Answers of white space or nothing.
+//! Empty answers, or answers of only white space.
 
 use super::answers::Answers;
 use super::{Check, CheckResult};

@@ -1,7 +1,8 @@
-//! Groups of questions that are scored together and of which some aren't there: MMBench's
-//! rotations, MME's pairs, GQA's groups of like questions.
+//! Incomplete groups of questions that are scored together: MMBench's rotations, MME's pairs, GQA's
+//! groups of similar questions.
 //!
-//! A note, no error: the published MMBench has questions with four options and three rows.
+//! This is a note, not an error: the published MMBench has questions with four options and three
+//! rows.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +18,12 @@ pub(super) const CHECK: Check = Check {
     look,
 };
 
-/// What is there of a group.
+/// The members of a group that are there.
 struct Group<'a> {
     first: &'a Sample,
     num_rows: usize,
     num_answered: usize,
-    /// Whether the dataset has no whole group.
+    /// Whether the group is incomplete in the dataset itself.
     is_short: bool,
 }
 
@@ -93,7 +94,7 @@ fn groups<'a>(answers: &Answers<'a>) -> BTreeMap<String, Group<'a>> {
     groups
 }
 
-/// What a sample shares with those that are scored with it.
+/// Key that the samples of a group share.
 fn key(benchmark: Option<Benchmark>, sample: &Sample) -> Option<String> {
     match benchmark? {
         Benchmark::Mmbench => {

@@ -1,12 +1,12 @@
-//! Answers with more words than any reference: sentences where words are asked for.
+//! Answers with more words than any reference: sentences where single words are expected.
 
 use super::answers::{Answered, Answers, num_words};
 use super::level::{Level, is_share, of_note};
 use super::{Check, CheckResult};
 use crate::metric::AnswerRule;
 
-/// Unpruned, LLaVA-1.5 gives a word too many in one of twenty answers to TextVQA. A
-/// quarter is no slip: the model speaks in sentences.
+/// Threshold. Unpruned, one in twenty of LLaVA-1.5's answers to TextVQA has a word too many; with a
+/// quarter of them, the model answers in sentences.
 const OFTEN: f64 = 0.25;
 
 pub(super) const CHECK: Check = Check {

@@ -1,9 +1,8 @@
-//! What a file's answers are like, beside their figures: whether a score says something of
-//! the model, or of one answer to everything, of words that no rule reads, of a prompt that
-//! leaked.
+//! Checks on the answers of a file, beside their figures: whether a score reflects the model, or a
+//! single answer to every question, words that no rule parses, or a leaked prompt.
 //!
-//! One file per check, and one line each in the registry below. A check counts answers and
-//! says how much that matters: [`Level::Loud`] only where it explains the score.
+//! One file per check, and one line each in the list below. A check counts answers and rates the
+//! severity: [`Level::Loud`] only where it explains the score.
 
 mod answers;
 mod empty;
@@ -33,7 +32,7 @@ use super::Joined;
 use crate::dataset::{Benchmark, Dataset};
 use crate::metric::AnswerRule;
 
-/// Every check, in the order in which equally loud findings are told.
+/// Every check, in the order in which equally severe findings are reported.
 const CHECKS: [Check; 14] = [
     one_label::CHECK,
     one_answer::CHECK,
@@ -51,16 +50,16 @@ const CHECKS: [Check; 14] = [
     unknown::CHECK,
 ];
 
-/// Most letters of an answer that are quoted.
+/// Most characters of an answer that are quoted.
 const MOST_QUOTED: usize = 40;
 
-/// One way of looking at answers.
+/// A check: its name and its function.
 struct Check {
     name: &'static str,
     look: fn(&Answers<'_>) -> CheckResult,
 }
 
-/// What a check saw.
+/// Result of a check.
 struct CheckResult {
     count: usize,
     of: usize,
@@ -70,7 +69,7 @@ struct CheckResult {
 }
 
 impl CheckResult {
-    /// Where there is nothing that a check could look at.
+    /// Result of a check that doesn't apply.
     fn nothing(why: &str) -> CheckResult {
         CheckResult {
             count: 0,
@@ -82,45 +81,45 @@ impl CheckResult {
     }
 }
 
-/// What the answers to a dataset's questions are like.
+/// Findings about the answers to a dataset's questions.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Health {
-    /// Answers that were looked at.
+    /// Number of answers that were checked.
     pub num_answers: usize,
-    /// One entry per check, those without any case too; the loud ones come first.
+    /// One entry per check, including those that found nothing; loud ones come first.
     pub checks: Vec<Finding>,
 }
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Finding {
-    /// The check.
+    /// Name of the check.
     pub name: &'static str,
-    /// Cases.
+    /// Number of cases.
     pub count: usize,
-    /// Of how many answers, questions or groups; 0 where the check doesn't apply.
+    /// Number of answers, questions or groups that were checked; 0 where the check doesn't apply.
     pub of: usize,
-    /// `count` of `of`, 0 to 1; none where the check doesn't apply.
+    /// `count` divided by `of`, 0 to 1; `None` where the check doesn't apply.
     pub share: Option<f64>,
     /// The first case.
     pub example: Option<Example>,
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
-    /// All of this in a sentence, without a full stop.
+    /// The finding as a sentence, without a full stop.
     pub sentence: String,
 }
 
-/// The first answer of a kind.
+/// The first case of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Example {
-    /// Its question.
+    /// Id of its question.
     pub id: String,
-    /// What was said, cut after 40 letters; none where nothing was.
+    /// The answer, truncated after 40 characters; `None` where there is none.
     pub text: Option<String>,
 }
 
 impl Finding {
-    /// Whether it says that one answer is given to nearly everything.
+    /// Whether the finding is that one answer is given to nearly every question.
     pub fn is_of_one_answer(&self) -> bool {
         let checks = [one_label::CHECK, one_answer::CHECK, unanswerable::CHECK];
         checks.iter().any(|check| check.name == self.name)
@@ -128,8 +127,8 @@ impl Finding {
 }
 
 impl Health {
-    /// Looks at the answers of a file: `texts`, `[questions]`, and their scores by the dataset's
-    /// own rule.
+    /// Checks the answers of a file: `texts`, `[questions]`, and their scores by the dataset's own
+    /// rule.
     pub(super) fn new(
         dataset: &Dataset,
         texts: &[Option<String>],
@@ -154,10 +153,10 @@ impl Health {
         Health::of_answers(&answers)
     }
 
-    /// Looks at what was said to `questions`, `[questions]`: the text and its score by `rule`;
-    /// none where it wasn't asked for or there is no answer, which is no finding here.
-    /// Other evaluators' rules are tried but for those of VQA, which clean ten references
-    /// per answer and would take longer than the rest of a report.
+    /// Checks the answers `said`, `[questions]`, each with its score by `rule`; `None` where the
+    /// question wasn't asked or has no answer, which is no finding here. Other evaluators' rules
+    /// are tried except those of VQA, which clean ten references per answer and would take longer
+    /// than the rest of a report.
     pub fn of_samples<'a>(
         rule: AnswerRule,
         questions: &'a [QuestionFacts<'a>],
@@ -194,19 +193,19 @@ impl Health {
         }
     }
 
-    /// What explains a score.
+    /// The findings that explain the score.
     pub fn loud(&self) -> impl Iterator<Item = &Finding> {
         self.checks.iter().filter(|it| it.level == Level::Loud)
     }
 
-    /// What is to be said at all, the loud before the rest.
+    /// The findings to report, loud ones first.
     pub fn told(&self) -> impl Iterator<Item = &Finding> {
         self.checks.iter().filter(|it| it.level != Level::Fine)
     }
 }
 
-/// Other evaluators' rules for what `rule` scores. `vqa_official_raw` is left out: it is
-/// known to fail unanimous questions on upper case, whatever the answers are like.
+/// Other evaluators' rules for the questions that `rule` scores, without `vqa_official_raw`: it
+/// always fails unanimous questions on upper case, whatever the answers.
 fn other_rules(rule: AnswerRule, benchmark: Option<Benchmark>) -> Vec<AnswerRule> {
     let is_scored_so = |benchmark: &Benchmark| benchmark.answer_rule() == Some(rule);
     let known = benchmark
@@ -223,12 +222,12 @@ fn share(count: usize, of: usize) -> f64 {
     count as f64 / of as f64
 }
 
-/// A share in percent, for sentences.
+/// A share in percent, as text.
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// The beginning of a text.
+/// The beginning of a text, for quoting.
 fn shortened(text: &str) -> String {
     let mut letters = text.chars();
     let mut short: String = letters.by_ref().take(MOST_QUOTED).collect();

@@ -1,4 +1,4 @@
-//! Answers to yes-or-no questions that say neither.
+//! Answers to yes/no questions that are neither.
 
 use super::answers::Answers;
 use super::reading::yes_no;
@@ -22,8 +22,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
     answers.losses(&what, |answered| !is_read(rule, answered.text))
 }
 
-/// Whether a rule reads yes or no where it is said. POPE's reads yes wherever it doesn't
-/// find a no.
+/// Whether a rule can read yes or no from a text. POPE's rule reads yes wherever it finds no "no".
 pub(super) fn is_read(rule: AnswerRule, text: &str) -> bool {
     match (rule, yes_no(rule, text)) {
         (AnswerRule::Pope, Some(YesNo::Yes)) => has_word(text),
@@ -31,7 +30,7 @@ pub(super) fn is_read(rule: AnswerRule, text: &str) -> bool {
     }
 }
 
-/// Whether one of the words yes, no and not stands in a text, in any case.
+/// Whether a text contains one of the words yes, no and not, in any case.
 fn has_word(text: &str) -> bool {
     let lower = text.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric());

@@ -1,5 +1,4 @@
-//! Answers to yes-or-no questions with more in them than the word: evaluators differ in
-//! what they make of the rest.
+//! Answers to yes/no questions with additional text: evaluators differ in how they read it.
 
 use super::answers::{Answered, Answers};
 use super::level::of_note;

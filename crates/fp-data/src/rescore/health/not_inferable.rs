@@ -1,4 +1,4 @@
-//! Answers to choices from which no letter can be told.
+//! Answers to choices from which no letter can be inferred.
 
 use super::answers::Answers;
 use super::reading::letter;

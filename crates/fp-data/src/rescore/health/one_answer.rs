@@ -8,7 +8,7 @@ use super::reading::label;
 use super::unanswerable::is_unanswerable;
 use super::{Check, CheckResult, example, percent, shortened};
 
-/// Free text has no few values to share out: nine in ten alike are no accident.
+/// Threshold. Free text has many possible values, so nine equal answers in ten are no coincidence.
 const NEARLY_ALL: f64 = 0.9;
 
 pub(super) const CHECK: Check = Check {
@@ -36,7 +36,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
     let first = texts().position(|text| text == most);
     let first = first.map(|first| &answers.all[first]);
     let right = answers.share_of(|answered| answered.question.truth.as_deref() == Some(most));
-    // Checks of their own count these.
+    // Other checks count these.
     let is_label = first.is_some_and(|first| {
         label(answers.rule, first.text, first.sample).is_some()
             && super::neither::is_read(answers.rule, first.text)

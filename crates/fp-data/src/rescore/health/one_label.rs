@@ -1,5 +1,5 @@
-//! One label, yes, no or a letter, for nearly everything: the score is then the share of
-//! questions of which it is right.
+//! One label (yes, no or a letter) for nearly every question: the score is then the share of
+//! questions for which it is right.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use super::level::of_one;
 use super::reading::label;
 use super::{Check, CheckResult, example, percent};
 
-/// At nineteen of twenty answers, at most a twentieth of the score can tell one question
-/// from another.
+/// Threshold. If nineteen of twenty answers are equal, at most a twentieth of the score can depend
+/// on the question.
 const NEARLY_ALL: f64 = 0.95;
 
 pub(super) const CHECK: Check = Check {
@@ -31,7 +31,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
     for label in labels.iter().flatten() {
         *counts.entry(label).or_default() += 1;
     }
-    // The first of equally frequent ones: `max_by_key` would take the last.
+    // Picks the first of equally frequent labels; `max_by_key` would take the last.
     let most = counts.iter().rev().max_by_key(|(_, count)| **count);
     let Some((&most, &count)) = most else {
         return CheckResult {

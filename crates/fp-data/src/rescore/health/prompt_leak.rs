@@ -1,12 +1,12 @@
-//! Special tokens, roles and instructions of a prompt in answers: decoding went past the
-//! end, or the template isn't the model's.
+//! Special tokens, roles and instructions of a prompt in answers: decoding went past the end, or
+//! the prompt template isn't the model's.
 
 use super::answers::Answers;
 use super::{Check, CheckResult};
 use crate::metric::{mmbench, mme, vqa};
 
-/// Tokens and roles of the templates that LLaVA's models use, with their case: nothing in a
-/// picture reads like them.
+/// Tokens and roles of the templates of LLaVA models, case-sensitive: no text in a picture looks
+/// like them.
 const MARKS: [&str; 18] = [
     "</s>",
     "<s>",
@@ -28,7 +28,7 @@ const MARKS: [&str; 18] = [
     "<0x0A>",
 ];
 
-/// What benchmarks put behind questions.
+/// Instructions that benchmarks append to questions.
 const INSTRUCTIONS: [&str; 4] = [
     vqa::INSTRUCTION,
     mmbench::INSTRUCTION_EN,

@@ -1,11 +1,11 @@
-//! What a rule takes an answer for: yes or no, or the letter of an option.
+//! How a rule reads an answer: as yes or no, or as the letter of an option.
 
 use crate::dataset::export::choices_of;
 use crate::metric::mmbench::{lmms_eval, lmms_eval_static, vlmevalkit};
 use crate::metric::{AnswerRule, YesNo, mme, pope, scienceqa};
 use crate::sample::Sample;
 
-/// Yes or no, as the rule scores it; none for rules that read neither.
+/// Yes or no, as the rule reads it; `None` for rules that read neither.
 pub(super) fn yes_no(rule: AnswerRule, text: &str) -> Option<YesNo> {
     Some(match rule {
         AnswerRule::Pope => pope::parse(text),
@@ -17,12 +17,12 @@ pub(super) fn yes_no(rule: AnswerRule, text: &str) -> Option<YesNo> {
     })
 }
 
-/// The letter of one of the question's options, as the rule scores it; none where no letter
-/// can be told.
+/// The letter of one of the question's options, as the rule reads it; `None` where no letter can be
+/// inferred.
 pub(super) fn letter(rule: AnswerRule, text: &str, sample: &Sample) -> Option<char> {
     let listed;
     let choices = if sample.choices.is_empty() {
-        // Records of studies have the options in the prompt alone.
+        // Records of studies list the options only in the prompt.
         listed = choices_of(&sample.question);
         &listed
     } else {
@@ -50,8 +50,8 @@ pub(super) fn letter(rule: AnswerRule, text: &str, sample: &Sample) -> Option<ch
     said.filter(|said| letters().any(|letter| letter == *said))
 }
 
-/// What an answer counts as, in a word: `yes`, `no` or a letter; none for answers that are
-/// free text or can't be read.
+/// The label that an answer counts as: `yes`, `no` or a letter; `None` for answers that are free
+/// text or can't be read.
 pub(super) fn label(rule: AnswerRule, text: &str, sample: &Sample) -> Option<String> {
     match yes_no(rule, text) {
         Some(YesNo::Yes) => Some("yes".to_owned()),

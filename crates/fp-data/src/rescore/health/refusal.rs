@@ -1,10 +1,10 @@
-//! Answers that refuse or excuse themselves.
+//! Refusals and excuses.
 
 use super::answers::Answers;
 use super::{Check, CheckResult};
 
-/// What refusals begin with, in lower case and with a straight apostrophe. What is read off
-/// a picture may begin with "Sorry" too, so that an "I" has to follow.
+/// Beginnings of refusals, in lower case and with a straight apostrophe. Text read from a picture
+/// may also begin with "Sorry", so an "I" must follow.
 const BEGINNINGS: [&str; 11] = [
     "i'm sorry",
     "i am sorry",
@@ -19,7 +19,7 @@ const BEGINNINGS: [&str; 11] = [
     "as an ai",
 ];
 
-/// What only refusals say anywhere.
+/// Phrases that occur only in refusals, anywhere in the text.
 const PHRASES: [&str; 4] = [
     "ai language model",
     "without the image provided",

@@ -1,4 +1,4 @@
-//! Answers that other evaluators score otherwise: then the score is the evaluator's.
+//! Answers that other evaluators score differently: the score then depends on the evaluator.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use super::level::{COSTLY, FEW, Level, of_note};
 use super::{Check, CheckResult, example, percent};
 use crate::metric::AnswerRule;
 
-/// Scores nearer than this are the same.
+/// Scores that differ by less are equal.
 const SAME: f64 = 1e-9;
 
 pub(super) const CHECK: Check = Check {

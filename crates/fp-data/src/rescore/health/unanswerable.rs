@@ -1,10 +1,10 @@
-//! "Unanswerable" for nearly everything: a model that sees less may score higher by it.
+//! "Unanswerable" for nearly every question: a model with fewer tokens may score higher that way.
 
 use super::answers::Answers;
 use super::level::of_one;
 use super::{Check, CheckResult, percent};
 
-/// At nine of ten, at most a tenth of the score can come of what was seen.
+/// Threshold. If nine of ten answers say it, at most a tenth of the score can come from the image.
 const NEARLY_ALL: f64 = 0.9;
 
 pub(super) const CHECK: Check = Check {
@@ -31,7 +31,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
     }
 }
 
-/// VizWiz's words for a picture that doesn't tell, in lower case.
+/// VizWiz's answer for insufficient pictures, in lower case.
 pub(super) fn is_unanswerable(normalized: &str) -> bool {
     matches!(
         normalized,

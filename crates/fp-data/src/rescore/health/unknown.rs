@@ -1,4 +1,4 @@
-//! Answers to questions that the dataset doesn't have. They change no score.
+//! Answers to questions that the dataset doesn't have. They don't affect scores.
 
 use super::answers::Answers;
 use super::level::of_note;

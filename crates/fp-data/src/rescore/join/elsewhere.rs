@@ -1,4 +1,4 @@
-//! Answers whose ids are those of other questions, or of none.
+//! Answers whose ids belong to other questions, or to none.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use super::evidence::{Fit, Questions};
 use super::{Joined, JoinedBy, Placement, name};
 use crate::rescore::{Answer, AnswerFile};
 
-/// LLaVA's first ids of POPE's categories.
+/// LLaVA's first id in each of POPE's categories.
 const POPE_CATEGORIES: [(&str, u64); 3] = [
     ("adversarial", 1),
     ("random", 10_000_001),
     ("popular", 20_000_001),
 ];
 
-/// Finds the questions without ids, in the first way that leaves nothing open.
+/// Matches answers to questions without ids, by the first method that leaves no ambiguity.
 pub(super) fn place(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {
     let by_question = || by_question(file, questions);
     by_question()
@@ -21,7 +21,7 @@ pub(super) fn place(file: &AnswerFile, questions: &Questions<'_>) -> Option<Plac
         .or_else(|| by_place(file, questions))
 }
 
-/// Counts what was joined anew.
+/// Recomputes the counts for this placement.
 pub(super) fn count(file: &AnswerFile, placement: &Placement, joined: &mut Joined) {
     let mut is_taken = vec![false; file.answers.len()];
     for place in placement.answers.iter().flatten() {
@@ -43,7 +43,7 @@ pub(super) fn count(file: &AnswerFile, placement: &Placement, joined: &mut Joine
     }
 }
 
-/// Counts answers whose prompt words its question in another way.
+/// Counts answers whose prompt words the question differently.
 pub(super) fn count_other_prompts(
     file: &AnswerFile,
     questions: &Questions<'_>,
@@ -60,9 +60,9 @@ pub(super) fn count_other_prompts(
     }
 }
 
-/// Every answer says its row; each prompt, and each right answer that the file says, is the
-/// question's in that row: of the questions on images, of which there are `num_samples`, or
-/// of those in the answer's category.
+/// By row: every answer has its row, and each prompt, and each right answer in the file, is that of
+/// the question in that row, either of the `num_samples` questions on images or of those in the
+/// answer's category.
 pub(super) fn by_row(
     file: &AnswerFile,
     questions: &Questions<'_>,
@@ -87,8 +87,8 @@ pub(super) fn by_row(
     placed(file, questions, by, of_all).or_else(|| placed(file, questions, by, in_family))
 }
 
-/// Each prompt, with the image where the answer names it, is that of one question; at least
-/// half of the answers are to one.
+/// By text: each prompt, with the image where the answer names it, matches one question; at least
+/// half of the answers match a question.
 fn by_question(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {
     let mut answers = vec![None; questions.samples.len()];
     let mut num_placed = 0;
@@ -111,8 +111,8 @@ fn by_question(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement
     is_most.then_some(Placement { by, answers })
 }
 
-/// LLaVA's ids of POPE say the category and the place in it; each prompt is the question's
-/// that stands there.
+/// By category and position: LLaVA's ids of POPE encode both; each prompt is that of the question
+/// there.
 fn by_category_and_place(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {
     let mut of_category: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, sample) in questions.samples.iter().enumerate() {
@@ -132,8 +132,8 @@ fn by_category_and_place(file: &AnswerFile, questions: &Questions<'_>) -> Option
     placed(file, questions, JoinedBy::CategoryAndPlace, index_of)
 }
 
-/// The file has an answer to each question, in the order of the questions; each prompt
-/// is the question's in the same place.
+/// By position: the file has one answer per question, in the order of the questions; each prompt is
+/// that of the question at the same position.
 fn by_place(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {
     if file.answers.len() != questions.samples.len() {
         return None;
@@ -142,7 +142,7 @@ fn by_place(file: &AnswerFile, questions: &Questions<'_>) -> Option<Placement> {
     placed(file, questions, JoinedBy::Place, |_| indices.next())
 }
 
-/// Puts every answer where `index_of` says, if each prompt is that of the question there.
+/// Places every answer at `index_of`, if each prompt is that of the question there.
 fn placed(
     file: &AnswerFile,
     questions: &Questions<'_>,

@@ -1,5 +1,4 @@
-//! What an answer says of its question beside the id: the prompt it was given to, and the
-//! image.
+//! Evidence, besides the id, of which question an answer belongs to: its prompt and its image.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -9,7 +8,7 @@ use crate::metric::mme::official_question;
 use crate::rescore::Answer;
 use crate::sample::Sample;
 
-/// Where the instruction begins that a benchmark puts behind its question.
+/// Beginnings of the instructions that benchmarks append to questions.
 const INSTRUCTIONS: [&str; 5] = [
     "\nAnswer the question using",
     "\nAnswer with the option",
@@ -17,24 +16,24 @@ const INSTRUCTIONS: [&str; 5] = [
     "\nWhen the provided information",
     "\n请直接",
 ];
-/// Where a question ends and what is given with it begins: options, words read in the image.
+/// Beginnings of the context after a question: options, words read in the image.
 const CONTEXTS: [&str; 2] = ["\nA. ", "\nReference OCR token"];
 
-/// How an answer's prompt and image fit a question, the best first.
+/// How an answer's prompt and image match a question, the best match first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     /// The same question.
     Same,
-    /// The same question in other words around it, such as another instruction.
+    /// The same question with other surrounding text, such as another instruction.
     Reworded,
     /// The answer has neither prompt nor image.
     Untold,
-    /// Something else.
+    /// Another question.
     Other,
 }
 
-/// The questions of a dataset by everything that answers may name them by. Those on images
-/// come first, those without an image after them.
+/// The questions of a dataset, indexed by everything that answers may refer to. Those with an image
+/// come first.
 pub(super) struct Questions<'a> {
     pub(super) samples: Vec<&'a Sample>,
     benchmark: Benchmark,
@@ -54,7 +53,7 @@ impl<'a> Questions<'a> {
             by_body: HashMap::new(),
             by_image: HashMap::new(),
         };
-        // LLaVA names these by the image.
+        // LLaVA's ids for these are image names.
         let is_by_image = matches!(dataset.benchmark, Benchmark::Mme | Benchmark::Textvqa);
         for (index, sample) in questions.samples.iter().enumerate() {
             let by_id = &mut questions.by_id;
@@ -74,20 +73,20 @@ impl<'a> Questions<'a> {
         questions
     }
 
-    /// Those that an answer's id may mean: one, or several of one image.
+    /// The questions that an answer's id may mean: one, or several on one image.
     pub(super) fn candidates(&self, answer: &Answer) -> &[usize] {
         let exact = self.by_id.get(answer.id.as_str());
         let fits = |found: &&Vec<usize>| {
             let best = self.best(answer, found.iter().copied());
             best.is_some_and(|(_, fit, _)| fit != Fit::Other)
         };
-        // Files that hold their questions number those of an image, each in its own order.
+        // Files that include their questions number those of an image, each in its own order.
         let of_image = || self.by_id.get(answer.id.rsplit_once('#')?.0);
         let found = exact.filter(fits).or_else(of_image).or(exact);
         found.map_or(&[], Vec::as_slice)
     }
 
-    /// Those that an answer's prompt and image are those of.
+    /// The questions that match an answer's prompt and image.
     pub(super) fn told_by(&self, answer: &Answer) -> Vec<usize> {
         let Some(prompt) = &answer.prompt else {
             return Vec::new();
@@ -103,14 +102,14 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// Whether a question is of the kind that an answer says; where it says none, any is.
+    /// Whether a question has the answer's family; true if the answer has none.
     fn is_of_family(&self, answer: &Answer, index: usize) -> bool {
         let family = answer.family.as_deref();
         family.is_none_or(|family| self.samples[index].family == family)
     }
 
-    /// Whether a question's right answer is the one that an answer's file says, of
-    /// benchmarks that have one. Of others files say a list or nothing of use.
+    /// Whether a question's right answer equals the one in the answer's file, for benchmarks with a
+    /// single right answer. For others the file has a list or nothing useful.
     pub(super) fn has_gold(&self, answer: &Answer, index: usize) -> bool {
         let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
         let has_one = matches!(
@@ -123,8 +122,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// The questions on the image that an answer names; none where it names none that is
-    /// known here.
+    /// The questions on the image that an answer names; `None` where it names no known image.
     fn of_image(&self, answer: &Answer) -> Option<&[usize]> {
         let name = file_stem(answer.image.as_deref()?);
         self.by_image.get(name).map(Vec::as_slice)
@@ -146,7 +144,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// The best of several, and whether another is as good.
+    /// The best match among several, and whether another is equally good.
     pub(super) fn best(
         &self,
         answer: &Answer,
@@ -188,15 +186,15 @@ fn fit(prompt: &str, sample: &Sample, benchmark: Benchmark) -> Fit {
     }
 }
 
-/// Whether a run of words stands in another text; neither is empty.
+/// Whether a text contains a sequence of words; neither is empty.
 fn holds(whole: &str, part: &str) -> bool {
-    // Both begin and end with a space. Languages without spaces have no words to end.
+    // Both begin and end with a space. Languages without spaces have no word boundaries.
     let has_spaces = part.is_ascii() || part.trim().contains(' ');
     let part = if has_spaces { part } else { part.trim() };
     !part.trim().is_empty() && whole.contains(part)
 }
 
-/// Words in lower case without punctuation, a space before, between and after them.
+/// The words in lower case without punctuation, separated and surrounded by single spaces.
 fn words(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + 2);
     words.push(' ');
@@ -223,7 +221,7 @@ fn until<'a>(prompt: &'a str, marks: &[&str]) -> &'a str {
     &prompt[..ends.min().unwrap_or(prompt.len())]
 }
 
-/// A prompt without the mark of the image's place.
+/// A prompt without the image placeholder.
 pub(super) fn without_image(prompt: &str) -> &str {
     let mark = fp_image::IMAGE_PLACEHOLDER;
     let prompt = prompt.trim();
@@ -231,7 +229,7 @@ pub(super) fn without_image(prompt: &str) -> &str {
     prompt.strip_suffix(mark).unwrap_or(prompt).trim()
 }
 
-/// What a sample's image may be called, without folders and endings.
+/// Possible names of a sample's image, without folders and extensions.
 fn image_names(sample: &Sample) -> Vec<String> {
     let file = sample.image.as_file().and_then(|path| path.file_stem());
     let mut names = vec![file_stem(&sample.image_id).to_owned()];

@@ -1,9 +1,9 @@
-//! Which answer is to which question.
+//! Matches answers to questions.
 //!
-//! Ids decide as long as the prompts that a file logs don't contradict them. Where they
-//! do, or where no id is known, the benchmark's own key does: image and question, POPE's
-//! category and place, or the place in the file; and only where every prompt agrees.
-//! Answers that fit nowhere in this way are refused as a whole, never scored wrongly.
+//! Ids decide as long as the prompts that a file logs don't contradict them. Where they do, or
+//! where no id is known, the benchmark's own key decides: image and question, POPE's category and
+//! position, or the position in the file; and only where every prompt agrees. A file whose answers
+//! can't be matched in this way is refused as a whole, never scored wrongly.
 
 mod elsewhere;
 mod evidence;
@@ -13,12 +13,12 @@ use super::{AnswerFile, RescoreError};
 use crate::dataset::{Benchmark, Dataset};
 use evidence::{Fit, Questions};
 
-/// Ids that are named in a message.
+/// Most ids that a message names.
 const MOST_NAMED: usize = 10;
-/// Ids of each side that an error shows.
+/// Number of ids that an error shows for each side.
 const NUM_EXAMPLES: usize = 2;
 
-/// By what answers were found to be to questions.
+/// How answers were matched to questions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JoinedBy {
@@ -27,80 +27,80 @@ pub enum JoinedBy {
     QuestionId,
     /// The question's text.
     Question,
-    /// The image, which some answers name, and the question's text.
+    /// The image, if the answer names it, and the question's text.
     ImageAndQuestion,
-    /// POPE's category and the place in it, both of LLaVA's ids, with each prompt agreeing.
+    /// POPE's category and the position in it, both from LLaVA's ids; each prompt agrees.
     CategoryAndPlace,
-    /// The place in the file, with each prompt agreeing.
+    /// The position in the file; each prompt agrees.
     Place,
-    /// The row in the dataset that the file says, with each prompt agreeing.
+    /// The row in the dataset, as stated in the file; each prompt agrees.
     Row,
 }
 
-/// How the answers of a file met the questions of a dataset.
+/// Result of matching the answers of a file to the questions of a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Joined {
-    /// By what they met.
+    /// How they were matched.
     pub by: JoinedBy,
-    /// Questions of the dataset, those without an image not counted.
+    /// Number of questions in the dataset, without text-only ones.
     pub num_questions: usize,
-    /// Those of them that have an answer.
+    /// Number of these with an answer.
     pub num_answered: usize,
-    /// The first ones that have none.
+    /// Ids of the first ones without an answer.
     pub missing: Vec<String>,
-    /// Questions of the dataset that have no image.
+    /// Number of text-only questions in the dataset.
     pub num_text_only: usize,
-    /// Those of them that have an answer.
+    /// Number of these with an answer.
     pub num_text_only_answered: usize,
-    /// Answers to no question.
+    /// Number of answers to unknown questions.
     pub num_unknown: usize,
-    /// The first ones of them.
+    /// Ids of the first such answers.
     pub unknown: Vec<String>,
-    /// Answers to a question that an earlier line answers.
+    /// Number of answers to a question that an earlier line answers.
     pub num_duplicate: usize,
-    /// The first ones of them.
+    /// Ids of the first such answers.
     pub duplicate: Vec<String>,
-    /// Answers to another wording than the dataset's.
+    /// Number of answers whose prompt is worded differently from the dataset's.
     pub num_other_prompts: usize,
-    /// The first ones of them.
+    /// Ids of the first such answers.
     pub other_prompts: Vec<String>,
-    /// Answers whose id several questions have and whose prompt doesn't tell which is meant:
-    /// taken in the order of the questions.
+    /// Number of answers whose id several questions have and whose prompt doesn't distinguish them;
+    /// they are matched in the order of the questions.
     pub num_by_order: usize,
-    /// The first ones of them.
+    /// Ids of the first such answers.
     pub by_order: Vec<String>,
-    /// Answers that say what they were asked.
+    /// Number of answers with a prompt.
     pub num_prompts: usize,
-    /// Lines of the file that can't be used.
+    /// Number of lines of the file that can't be used.
     pub num_unusable: usize,
-    /// What a reader of the figures has to know of all this.
+    /// Warnings for readers of the figures.
     pub warnings: Vec<String>,
-    /// What confirms it, where that isn't each prompt.
+    /// Evidence that confirms the match, other than each prompt.
     pub notes: Vec<String>,
 }
 
 /// Answers by question.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Texts {
-    /// To the samples on images, in their order.
+    /// Answers to the samples with images, in their order.
     pub samples: Vec<Option<String>>,
-    /// To the questions without an image.
+    /// Answers to the text-only questions.
     pub text_only: Vec<Option<String>>,
-    /// Scores that the file gives its answers, those to samples on images first.
+    /// Scores that the file gives the answers, those to samples with images first.
     pub scores: Vec<Option<f64>>,
 }
 
-/// Where answers were put: for each question the answer, by its place in the file.
+/// A placement of answers: for each question the index of its answer in the file.
 struct Placement {
     by: JoinedBy,
     answers: Vec<Option<usize>>,
 }
 
-/// Gives each question its answer, where it has one.
+/// Gives each question its answer, if there is one.
 ///
 /// # Errors
-/// Answers to no question of the dataset, or to others than their ids say, where nothing
-/// else tells which.
+/// Answers to no question of the dataset, or answers whose ids belong to other questions and that
+/// can't be matched in any other way.
 pub fn join(file: &AnswerFile, dataset: &Dataset) -> Result<(Texts, Joined), RescoreError> {
     let questions = Questions::new(dataset);
     let mut joined = Joined {
@@ -112,7 +112,7 @@ pub fn join(file: &AnswerFile, dataset: &Dataset) -> Result<(Texts, Joined), Res
     };
     refuse_other_benchmark(file, dataset)?;
     let answers = match elsewhere::by_row(file, &questions, dataset.samples.len()) {
-        // A row that a file says is as good as an id, where every prompt agrees.
+        // A row number from the file is as good as an id, if every prompt agrees.
         Some(placement) => {
             joined.by = placement.by;
             elsewhere::count(file, &placement, &mut joined);
@@ -164,7 +164,7 @@ fn by_id_or_elsewhere(
     Ok(placement.answers)
 }
 
-/// Refuses answers that their evaluator gave to another benchmark.
+/// Refuses answers that their evaluator wrote for another benchmark.
 fn refuse_other_benchmark(file: &AnswerFile, dataset: &Dataset) -> Result<(), RescoreError> {
     let Some(origin) = &file.origin else {
         return Ok(());
@@ -186,14 +186,14 @@ fn refuse_other_benchmark(file: &AnswerFile, dataset: &Dataset) -> Result<(), Re
     }
 }
 
-/// What comes of taking ids at their word.
+/// Result of matching by ids alone.
 struct Attempt {
-    /// For each question the answer, by its place in the file.
+    /// For each question the index of its answer in the file.
     answers: Vec<Option<usize>>,
-    /// Answers whose prompt is that of other questions than their id's: places in the file,
-    /// with the question that the id means.
+    /// Answers whose prompt belongs to a question other than the id's: indices in the file, with
+    /// the question that the id means.
     contradicted: Vec<(usize, usize)>,
-    /// Answers whose prompt is no question's, likewise.
+    /// Answers whose prompt matches no question, in the same form.
     unrelated: Vec<(usize, usize)>,
 }
 
@@ -221,7 +221,7 @@ impl Attempt {
             let is_free = |index: &usize| attempt.answers[*index].is_none();
             let free = of_id.iter().copied().filter(is_free);
             let best = questions.best(answer, free);
-            // What is left of an image's questions is another one than the prompt's.
+            // The remaining questions on the image are not the prompt's.
             let Some((index, _, is_tie)) = best.filter(|(_, found, _)| *found == fit) else {
                 joined.num_duplicate += 1;
                 name(&mut joined.duplicate, &answer.id);
@@ -240,7 +240,7 @@ impl Attempt {
         attempt
     }
 
-    /// Why ids can't be taken at their word.
+    /// Why the ids can't be trusted, if they can't.
     fn refusal(
         &self,
         file: &AnswerFile,
@@ -286,7 +286,7 @@ impl Attempt {
                 known: ids().collect(),
             });
         }
-        // Numbers of two schemes have some in common by chance.
+        // Two numbering schemes share some numbers by chance.
         let num_missing = joined.num_questions.saturating_sub(num_answered);
         let is_by_chance = joined.num_prompts == 0
             && 2 * joined.num_unknown >= count
@@ -303,7 +303,7 @@ impl Attempt {
     }
 }
 
-/// The first line of a prompt, as far as a message shows it.
+/// The first line of a prompt, shortened for a message.
 fn shown(prompt: &str) -> String {
     let line = evidence::without_image(prompt);
     let line = line.lines().next().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! What is said of how answers met questions.
+//! Warnings and notes about matching answers to questions.
 
 use super::{Joined, JoinedBy};
 use crate::rescore::{AnswerFile, Origin};
 
-/// Told where ids were not taken at their word.
+/// Adds the warning that ids were not trusted.
 pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usize) {
     let by = match joined.by {
         JoinedBy::QuestionId => "question_id",
@@ -21,7 +21,7 @@ pub(super) fn elsewhere(joined: &mut Joined, num_contradicted: usize, count: usi
     joined.warnings.push(format!("{because}; joined by {by}"));
 }
 
-/// Adds everything that a reader of the figures has to know.
+/// Adds all warnings for readers of the figures.
 pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
     let mut warnings = std::mem::take(&mut joined.warnings);
     let mut warn = |count: usize, what: &str, named: &[String]| {
@@ -79,7 +79,7 @@ pub(super) fn add(joined: &mut Joined, file: &AnswerFile) {
     }
 }
 
-/// How answers of another evaluator were brought to the questions, in words.
+/// How answers of another evaluator were matched to the questions, in words.
 fn of_origin(origin: &Origin, joined: &Joined) -> String {
     let Origin { tool, ids, .. } = origin;
     let task = origin.task.as_deref();
@@ -98,7 +98,7 @@ fn of_origin(origin: &Origin, joined: &Joined) -> String {
     format!("answers of {tool}{task}: {ids}; {how}")
 }
 
-/// Lines that can't be used. Those of a folder say themselves which file they stand in.
+/// Warning about lines that can't be used. Problems in a folder name their file themselves.
 fn unusable(file: &AnswerFile) -> String {
     let text = file.problems.to_string();
     if !file.path.is_dir() {

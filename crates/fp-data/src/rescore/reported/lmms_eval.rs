@@ -1,6 +1,6 @@
-//! lmms-eval's results: `<date>_results.json`, beside the files of samples of the same date
-//! (0.7.3, `loggers/evaluation_tracker.py`). `results` has per task a value for each
-//! `<metric>,<filter>`, `n-samples` how many questions were asked.
+//! lmms-eval's results: `<date>_results.json`, beside the samples files of the same date (0.7.3,
+//! `loggers/evaluation_tracker.py`). `results` has one value per task for each `<metric>,<filter>`;
+//! `n-samples` has the number of questions.
 
 use std::path::Path;
 
@@ -71,7 +71,7 @@ const SCIENCEQA: [Metric; 1] = [metric(
     "exact_match",
     Measure::Mean(AnswerRule::ScienceqaLmmsEval),
 )];
-/// A percentage already.
+/// Already in percent.
 const MMBENCH: [Metric; 1] = [points(
     "gpt_eval_score",
     Measure::Circular(AnswerRule::MmbenchLmmsEval),
@@ -124,8 +124,7 @@ pub(super) const fn metrics(benchmark: Benchmark) -> &'static [Metric] {
     }
 }
 
-/// The scores of a task in the file of results beside its samples, and what is to be said
-/// where there are none.
+/// The scores of a task in the results file beside its samples, and a remark if there are none.
 pub(in crate::rescore) fn beside(samples: &Path, task: &str) -> (Vec<Reported>, Option<String>) {
     let name = samples.file_name().and_then(|name| name.to_str());
     let Some((date, _)) = name.and_then(|name| name.split_once("_samples_")) else {

@@ -1,4 +1,4 @@
-//! What a metric of another evaluator is, computed here over the answers of its file.
+//! Metrics of other evaluators, recomputed here from the answers in the file.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::rescore::figures::{gold, mmbench_report};
 use crate::rescore::{AnswerFile, Texts};
 use crate::sample::Sample;
 
-/// Questions with the answers to them; those without an answer aren't there.
+/// Answered questions with their answers.
 pub(super) struct Asked<'a> {
     dataset: &'a Dataset,
     answered: Vec<(&'a Sample, &'a str, Option<f64>)>,
@@ -21,7 +21,7 @@ impl<'a> Asked<'a> {
     pub(super) fn new(file: &AnswerFile, dataset: &'a Dataset, texts: &'a Texts) -> Self {
         let samples = dataset.samples.iter().zip(&texts.samples);
         let others = dataset.text_only.iter().zip(&texts.text_only);
-        // Questions without an image count where they were asked.
+        // Text-only questions count if any of them was answered.
         let is_asked = texts.text_only.iter().any(Option::is_some);
         let all = samples.chain(others.filter(|_| is_asked));
         let scores = &texts.scores;
@@ -49,7 +49,7 @@ impl<'a> Asked<'a> {
         self.num_questions - self.answered.len()
     }
 
-    /// Ids of answers whose own score is another one than by a rule.
+    /// Ids of answers whose score in the file differs from that of a rule.
     pub(super) fn scored_otherwise(&self, rule: AnswerRule) -> Vec<String> {
         let differs = |(sample, text, score): &&(&Sample, &str, Option<f64>)| {
             score.is_some_and(|score| (score - sample.score(rule, text)).abs() > 1e-6)
@@ -60,8 +60,8 @@ impl<'a> Asked<'a> {
             .collect()
     }
 
-    /// Mean of the scores that the file gives its answers, in percent; none where some
-    /// answer has none.
+    /// Mean of the scores that the file gives its answers, in percent; `None` where an answer has
+    /// no score.
     pub(super) fn mean_of_file(&self, file: &AnswerFile) -> Option<f64> {
         let mut mean = GroupScore::default();
         for answer in &file.answers {
@@ -74,14 +74,14 @@ impl<'a> Asked<'a> {
     fn counts(&self, parse: fn(&str) -> YesNo) -> YesNoCounts {
         let mut counts = YesNoCounts::default();
         for (sample, text, _) in &self.answered {
-            // Loading made sure that gold labels are yes or no.
+            // Loading has checked that gold labels are yes or no.
             let _ = counts.add(parse(text), gold(sample));
         }
         counts
     }
 }
 
-/// A rate of yes and no.
+/// A rate computed from counts of yes and no.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rate {
     F1,
@@ -89,27 +89,27 @@ pub(super) enum Rate {
     Recall,
 }
 
-/// What a metric is.
+/// Definition of a metric.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Measure {
     /// Mean score by a rule, in percent.
     Mean(AnswerRule),
-    /// The same over questions of a family.
+    /// Mean score by a rule over the questions of one family, in percent.
     MeanOf(AnswerRule, &'static str),
     /// Number of right answers by a rule.
     Right(AnswerRule),
-    /// A rate of yes and no over all categories, in percent; 0 where it has no value.
+    /// A rate of yes/no answers pooled over all categories, in percent; 0 where it is undefined.
     YesNo(Rate, fn(&str) -> YesNo),
-    /// Sum of MME's scores of the tasks there are among these.
+    /// Sum of MME's scores over those of these tasks that are present.
     Mme(&'static [&'static str], fn(&str) -> YesNo),
     /// MMBench's questions that are right in every rotation, in percent.
     Circular(AnswerRule),
-    /// Something that isn't computed here, for this reason.
+    /// A metric that isn't computed here, with the reason.
     Other(&'static str),
 }
 
 impl Measure {
-    /// What ours is called.
+    /// Name of our figure; `None` if there is none.
     pub(super) fn name(self) -> Option<String> {
         Some(match self {
             Measure::Mean(rule) => format!("{} ({rule})", rule.measure()),
@@ -124,7 +124,7 @@ impl Measure {
         })
     }
 
-    /// The rule whose mean it is, where it is one over all questions.
+    /// The rule, if the metric is its mean over all questions.
     pub(super) fn mean_rule(self) -> Option<AnswerRule> {
         match self {
             Measure::Mean(rule) => Some(rule),
@@ -132,7 +132,7 @@ impl Measure {
         }
     }
 
-    /// What a judge may have decided.
+    /// The part that a judge may have decided.
     pub(super) fn judge(self, task: Option<&str>) -> Option<&'static str> {
         let has_judge = !task.is_some_and(|task| task.ends_with("_static"));
         match self {
@@ -145,7 +145,7 @@ impl Measure {
         }
     }
 
-    /// Why it has no value.
+    /// Why our figure is undefined.
     pub(super) fn why_none(self, asked: &Asked<'_>) -> String {
         match self {
             Measure::Other(because) => because.to_owned(),

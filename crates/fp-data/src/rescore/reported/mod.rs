@@ -1,5 +1,5 @@
-//! Scores that another evaluator gave the same answers, beside ours by its own rule, and
-//! why they differ where they do.
+//! Scores that another evaluator gave the same answers, beside ours by the same rule, and the
+//! reason where they differ.
 
 pub(super) mod lmms_eval;
 mod measure;
@@ -11,53 +11,53 @@ use super::{AnswerFile, Origin, Texts};
 use crate::dataset::Dataset;
 use measure::{Asked, Measure};
 
-/// A score as a file of results has it.
+/// A score from a results file.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Reported {
-    /// The file of results.
+    /// The results file.
     pub path: PathBuf,
-    /// What it calls the score.
+    /// The evaluator's name of the score.
     pub metric: String,
     /// The score, in its own unit.
     pub value: f64,
-    /// Questions that it is over, where the file says it.
+    /// Number of questions it covers, if the file says so.
     pub count: Option<usize>,
 }
 
 /// A score of another evaluator beside ours, both in our unit: percent, or MME's points.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct BesideOurs {
-    /// The evaluator.
+    /// Name of the evaluator.
     pub tool: &'static str,
-    /// The name of its file of results.
+    /// Name of its results file.
     pub file: String,
-    /// What it calls the score.
+    /// The evaluator's name of the score.
     pub metric: String,
     /// Its score.
     pub theirs: f64,
-    /// What ours is, by the same rule over the questions that are answered here.
+    /// Name of our figure, by the same rule over the questions that are answered here.
     pub rule: Option<String>,
-    /// Ours; none where there is no such figure here, or it has no value.
+    /// Our score; `None` where there is no such figure here, or it is undefined.
     pub ours: Option<f64>,
-    /// Ours less theirs.
+    /// Our score minus theirs.
     pub difference: Option<f64>,
-    /// What is to be known of both, as a clause: that they agree, or why they don't.
+    /// A remark on both, as a clause: that they agree, or why they don't.
     pub because: String,
 }
 
-/// A metric of another evaluator, and what it is here.
+/// A metric of another evaluator and its definition here.
 struct Metric {
-    /// What the evaluator calls it.
+    /// The evaluator's name of the metric.
     name: &'static str,
-    /// By how much its value is multiplied to be in our unit.
+    /// Factor that converts its value to our unit.
     scale: f64,
-    /// What it is.
+    /// Its definition here.
     measure: Measure,
 }
 
-/// Scores that differ by less are the same, in percent or points.
+/// Largest difference of equal scores, in percent or points.
 const SAME: f64 = 1e-6;
-/// Ids that a message names.
+/// Most ids that a message names.
 const MOST_NAMED: usize = 3;
 
 /// Every score that came with a file, beside ours.
@@ -121,7 +121,7 @@ fn agreeing(asked: &Asked<'_>) -> String {
     }
 }
 
-/// Why the same rule gave another score, as far as the files tell.
+/// Why the same rule gave another score, as far as the files show it.
 fn differing(
     origin: &Origin,
     file: &AnswerFile,

@@ -1,6 +1,6 @@
-//! VLMEvalKit's scores, beside the predictions: `<model>_<dataset>_acc.csv`
-//! (`image_vqa.py`, `image_mcq.py`), `_score.csv` (`image_yorn.py`) or `_score.json`
-//! (OCRBench). Tables have a row per split, or one.
+//! VLMEvalKit's scores, beside the predictions: `<model>_<dataset>_acc.csv` (`image_vqa.py`,
+//! `image_mcq.py`), `_score.csv` (`image_yorn.py`) or `_score.json` (OCRBench). Tables have one row
+//! per split, or only one.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{Metric, Reported};
 use crate::dataset::{Benchmark, read_text};
 use crate::metric::{AnswerRule, YesNo, mme};
 
-/// What the names of files of scores end with.
+/// Suffixes of the names of score files.
 pub(in crate::rescore) const ENDINGS: [&str; 4] =
     ["_acc.csv", "_score.csv", "_score.json", "_acc.json"];
 
@@ -31,7 +31,7 @@ const fn share(name: &'static str, measure: Measure) -> Metric {
     }
 }
 
-/// What neither says yes nor no counts as no in their F1.
+/// Answers that are neither yes nor no count as no in their F1.
 fn yes_or_not(answer: &str) -> YesNo {
     match YesNo::by_whole_words(answer) {
         YesNo::Yes => YesNo::Yes,
@@ -92,7 +92,7 @@ pub(super) const fn metrics(benchmark: Benchmark) -> &'static [Metric] {
     }
 }
 
-/// Names of scores that are shown: the whole of a benchmark, not its parts.
+/// Names of the scores that are shown: those of a whole benchmark, not of its parts.
 const SHOWN: [&str; 7] = [
     "Overall",
     "acc",
@@ -103,8 +103,8 @@ const SHOWN: [&str; 7] = [
     "Final Score",
 ];
 
-/// The scores in the file beside predictions, whose names begin with `shared`, and what is
-/// to be said where there are none.
+/// The scores in the file beside the predictions whose name begins with `shared`, and a remark if
+/// there are none.
 pub(in crate::rescore) fn beside(path: &Path, shared: &str) -> (Vec<Reported>, Option<String>) {
     let names = ENDINGS.map(|ending| format!("{shared}{ending}"));
     let found = names
@@ -149,7 +149,7 @@ fn of_json(text: &str) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The only row, or that of the whole.
+/// The scores in the only row, or in the row of the whole benchmark.
 fn of_csv(text: &str) -> Vec<(String, f64)> {
     let mut lines = text
         .lines()
@@ -174,7 +174,7 @@ fn of_csv(text: &str) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Cells between commas; those in quotes may have commas.
+/// Comma-separated cells; quoted cells may contain commas.
 fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut is_quoted = false;

@@ -1,5 +1,5 @@
-//! Which of a benchmark's figures can be tested, and by what: means over questions by their
-//! scores, others by totals that add up over images.
+//! Which of a benchmark's figures can be tested, and from which data: means over questions from
+//! their scores, other figures from totals that add up over images.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,11 +18,11 @@ use crate::rescore::figures::{
 pub struct FigureMeans {
     /// The figure's name.
     pub name: String,
-    /// `[questions]` of the part; none where a question doesn't count in it.
+    /// `[questions]` of the part; `None` where a question doesn't count in the figure.
     pub scores: Vec<Option<f64>>,
 }
 
-/// The figures of a benchmark's that are means, under the names that [`Figures`] gives them.
+/// The figures of a benchmark that are means, under the names that [`Figures`] uses.
 pub(super) fn means(
     dataset: &Dataset,
     figures: &Figures,
@@ -70,7 +70,7 @@ pub(super) fn means(
     all
 }
 
-/// Whether a question is right in every rotation, at its first row.
+/// Whether a question is right in every rotation, stored at its first row.
 fn circular(dataset: &Dataset, rule: AnswerRule, scores: &[f64]) -> Option<FigureMeans> {
     let report = mmbench_report(dataset, scores).ok()?;
     let of = |sample: &crate::sample::Sample| {
@@ -90,12 +90,13 @@ fn circular(dataset: &Dataset, rule: AnswerRule, scores: &[f64]) -> Option<Figur
     })
 }
 
-/// Counts per category: said yes rightly, wrongly, no rightly, wrongly, neither.
+/// Counts per category: yes right and wrong, no right and wrong, neither where yes was right and
+/// where no was.
 const POPE_WIDTH: usize = 6;
-/// Totals per task: right questions, questions, images with both right, images.
+/// Totals per task: right questions, questions, images with both questions right, images.
 const MME_WIDTH: usize = 4;
 
-/// Figures that are no means, but follow from what adds up over images.
+/// Figures that are no means, but follow from totals over images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Additive {
     kind: Kind,
@@ -106,9 +107,9 @@ pub struct Additive {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Mean F1 and that of each category.
+    /// Mean F1, and the F1 of each category.
     Pope,
-    /// The sum over tasks, and those of perception and of cognition.
+    /// The sum over all tasks, and the sums over perception and over cognition.
     Mme,
 }
 
@@ -146,12 +147,12 @@ impl Additive {
         })
     }
 
-    /// Names of the figures, in the order in which they are computed.
+    /// Names of the figures, in the order of their computation.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Fills in the figures of totals, in the unit of [`Figures`].
+    /// Computes the figures from totals, in the unit of [`Figures`].
     pub fn fill(&self, totals: &[f64], found: &mut [Option<f64>]) {
         match self.kind {
             Kind::Pope => fill_f1(totals, found),
@@ -159,14 +160,14 @@ impl Additive {
         }
     }
 
-    /// Computes with them as [`fp_stats`] wants it.
+    /// Passes the figures to `then` in the form that [`fp_stats`] expects.
     pub fn with_statistics<T>(&self, then: impl FnOnce(&Statistics<'_>) -> T) -> T {
         let fill = |totals: &[f64], found: &mut [Option<f64>]| self.fill(totals, found);
         then(&Statistics::new(self.names.len(), &fill))
     }
 
-    /// What adds up of the answers that `figures` are of, `[images, width]`. Tasks of MME
-    /// that have no score add nothing.
+    /// Totals per image of the answers in `figures`, `[images, width]`. MME tasks without a score
+    /// contribute nothing.
     pub(in crate::rescore) fn totals(
         &self,
         dataset: &Dataset,
@@ -198,7 +199,7 @@ impl Additive {
                 Kind::Mme => {
                     row[0] += f64::from(u8::from(said == gold(sample)));
                     row[1] += 1.0;
-                    // Whole as soon as all of the image's questions are there and right.
+                    // 1 as soon as all of the image's questions are present and right.
                     row[2] = f64::from(u8::from(row[0] == row[1]));
                     row[3] = 1.0;
                 }
@@ -234,7 +235,7 @@ impl Additive {
     }
 }
 
-/// Numbers of names in the order of their first appearance, and how many there are.
+/// Numbers names in the order of their first appearance; also returns how many there are.
 pub(in crate::rescore) fn numbered<'a>(
     names: impl Iterator<Item = &'a str>,
 ) -> (Vec<usize>, usize) {

@@ -1,8 +1,8 @@
-//! Many sets of answers to the same questions, as the cells of a study give them: each
-//! benchmark's own figures of every set, over questions that are there as a whole.
+//! Many sets of answers to the same questions, such as those of a study's cells: each benchmark's
+//! own figures for every set, over complete units of questions.
 //!
-//! Sets that answer alike share the work: a distinct answer to a question is scored once
-//! per rule, however many sets give it.
+//! Sets with equal answers share the work: a distinct answer to a question is scored once per rule,
+//! however many sets give it.
 
 mod measures;
 #[cfg(test)]
@@ -27,9 +27,9 @@ use crate::dataset::{Benchmark, Dataset};
 use crate::metric::{AnswerRule, GroupScore};
 use crate::sample::Sample;
 
-/// The benchmark whose figures results called `name` have: the one that begins the name
-/// and scores by `rule`, as `textvqa_ocr` is TextVQA. None for data of one's own, whose
-/// only figure is the accuracy.
+/// The benchmark that results called `name` belong to: the one whose name begins it and that is
+/// scored by `rule`; `textvqa_ocr` is TextVQA. `None` for users' own data, whose only figure is the
+/// accuracy.
 pub fn benchmark_of(name: &str, rule: AnswerRule) -> Option<Benchmark> {
     let fits = |benchmark: &Benchmark| {
         benchmark.answer_rule() == Some(rule) && name.starts_with(benchmark.name())
@@ -41,57 +41,57 @@ pub fn benchmark_of(name: &str, rule: AnswerRule) -> Option<Benchmark> {
 /// Questions of a benchmark that were asked.
 #[derive(Debug, Clone)]
 pub struct Questions {
-    /// What they are of.
+    /// Their benchmark.
     pub benchmark: Benchmark,
-    /// How their answers are scored.
+    /// Their scoring rule.
     pub answer_rule: AnswerRule,
-    /// The questions. Options of choices may be left out where the prompt lists them.
+    /// The questions. Options of choices may be omitted where the prompt lists them.
     pub samples: Vec<Sample>,
     /// Whether some of the dataset's questions may be missing.
     pub is_cut: bool,
 }
 
-/// Answers of several to the same questions.
+/// Several sets of answers to the same questions.
 #[derive(Debug)]
 pub struct AnswerSets {
     dataset: Dataset,
     is_cut: bool,
-    /// `[questions]`, the distinct answers.
+    /// `[questions]`, the distinct answers to each.
     distinct: Vec<Vec<String>>,
-    /// `[sets][questions]`, which of them; none without an answer.
+    /// `[sets][questions]`, index among the distinct answers; `None` without an answer.
     sets: Vec<Vec<Option<usize>>>,
     /// By rule `[questions][distinct answers]`.
     scores: BTreeMap<AnswerRule, Vec<Vec<f64>>>,
     is_contradicted: Vec<bool>,
 }
 
-/// The questions that some sets all answered, in whole units, and nothing else.
+/// The questions that certain sets all answered, restricted to complete units.
 #[derive(Debug)]
 pub struct Part {
     /// Positions among the questions, ascending.
     pub places: Vec<usize>,
-    /// What was left out.
+    /// Numbers of complete and incomplete units.
     pub counts: UnitCounts,
     dataset: Dataset,
 }
 
-/// What a benchmark reports of one set of answers to a part of its questions.
+/// A benchmark's figures for one set of answers to a part of its questions.
 #[derive(Debug, Clone)]
 pub struct SetFigures {
     /// The figures.
     pub figures: Figures,
-    /// Those that are means, per question; of the other figures [`SetFigures::totals`]
-    /// can be compared.
+    /// The figures that are means, with their value per question; the other figures are compared
+    /// through [`SetFigures::totals`].
     pub means: Vec<FigureMeans>,
-    /// What the benchmark's figures of [`Additive`] follow from, `[images, width]`, images
-    /// in the order of their first question; none where the benchmark has none.
+    /// The data of the figures in [`Additive`], `[images, width]`, images in the order of their
+    /// first question; `None` where the benchmark has no such figure.
     pub totals: Option<ClusterTotals>,
 }
 
 impl AnswerSets {
-    /// Scores answers, each distinct one once by every rule that the benchmark knows.
-    /// `answer` gives a set's answer to a question, by their positions, with the score that
-    /// it was given; none where there is no answer.
+    /// Scores answers, each distinct one once by each of the benchmark's rules. `answer` returns a
+    /// set's answer to a question, by their indices, with the score that was recorded; `None` where
+    /// there is no answer.
     pub fn new<'a>(
         questions: Questions,
         num_sets: usize,
@@ -138,8 +138,8 @@ impl AnswerSets {
             .chain([answer_rule])
             .map(|rule| (rule, score_all(rule)))
             .collect();
-        // What was recorded was scored with everything that the dataset says; a prompt may
-        // list its options in a way that they can't be read from.
+        // Recorded scores were computed with the whole dataset; a prompt may list its options in a
+        // form that can't be parsed.
         let is_contradicted = match scores.get(&answer_rule) {
             Some(anew) => anew.iter().zip(&recorded).map(|(a, b)| a != b).collect(),
             None => vec![false; samples.len()],
@@ -164,21 +164,21 @@ impl AnswerSets {
         self.dataset.benchmark
     }
 
-    /// Ids of questions that are left out because an answer's score isn't what scoring it
-    /// again gives.
+    /// Ids of questions that are left out because rescoring an answer gives another score than the
+    /// recorded one.
     pub fn contradicted(&self) -> Vec<&str> {
         let samples = self.dataset.samples.iter().zip(&self.is_contradicted);
         let contradicted = samples.filter(|(_, is_contradicted)| **is_contradicted);
         contradicted.map(|(sample, _)| sample.id.as_str()).collect()
     }
 
-    /// Which questions all of some sets answered: what [`AnswerSets::part`] depends on.
+    /// Which questions were answered by all of `sets`: the input of [`AnswerSets::part`].
     pub fn answered(&self, sets: &[usize]) -> Vec<bool> {
         let has = |question: usize| sets.iter().all(|&set| self.sets[set][question].is_some());
         (0..self.dataset.samples.len()).map(has).collect()
     }
 
-    /// The questions among `is_answered` that are in whole units.
+    /// The questions in `is_answered` that form complete units.
     pub fn part(&self, is_answered: &[bool]) -> Part {
         let usable = is_answered.iter().zip(&self.is_contradicted);
         let usable: Vec<bool> = usable
@@ -202,11 +202,11 @@ impl AnswerSets {
         }
     }
 
-    /// What the benchmark reports of a set's answers to a part, all of which it has to have
-    /// answered: one that it didn't counts as wrong.
+    /// The benchmark's figures for a set's answers to a part. The set should have answered the
+    /// whole part: a missing answer counts as wrong.
     ///
     /// # Errors
-    /// Questions that are none of the benchmark's.
+    /// Questions that don't belong to the benchmark.
     pub fn figures(&self, part: &Part, set: usize) -> Result<SetFigures, RescoreError> {
         let which = &self.sets[set];
         let texts: Vec<Option<String>> = part
@@ -235,8 +235,8 @@ impl AnswerSets {
         })
     }
 
-    /// Whether a figure is nothing but the mean of the scores that a set's answers were
-    /// given, over all questions that it answered.
+    /// Whether a figure is just the mean of the recorded scores of a set, over all questions that
+    /// it answered.
     pub fn is_plain_accuracy(&self, figure: &Figure, set: usize) -> bool {
         if figure.name != accuracy_name(self.dataset.benchmark, self.dataset.answer_rule) {
             return false;
@@ -251,11 +251,10 @@ impl AnswerSets {
         figure.value == mean.percent()
     }
 
-    /// Names of the figures that papers print of the benchmark, those of them that `names`
-    /// has.
+    /// Names of the benchmark's headline figures that are in `names`.
     pub fn headlines(&self, names: &[String]) -> Vec<String> {
         let is_other = |name: &str| match self.dataset.benchmark {
-            // Cells that lack a task have a sum of another name.
+            // Cells without some task have a sum with another name.
             Benchmark::Mme => is_sum(name) || matches!(name, "perception" | "cognition"),
             Benchmark::Mmbench => name == "vanilla, first rotation (mmbench)",
             _ => false,
@@ -267,8 +266,7 @@ impl AnswerSets {
 }
 
 impl Part {
-    /// What of the benchmark's figures follows from totals over images; none where it has
-    /// no such figure.
+    /// The benchmark's figures that follow from totals over images; `None` where there are none.
     pub fn additive(&self) -> Option<Additive> {
         Additive::of(&self.dataset)
     }

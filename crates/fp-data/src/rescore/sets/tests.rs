@@ -1,11 +1,11 @@
-//! Shared scoring against scoring each set by itself.
+//! Shared scoring compared with scoring each set on its own.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::metric::mme;
 
-/// Questions of a benchmark, in whole units, with what may be said to them.
+/// Questions of a benchmark, in complete units, with possible answers.
 fn questions(benchmark: Benchmark) -> (Vec<Sample>, &'static [&'static str]) {
     let sample = |id: String, image: usize, family: &str, answer: &str| Sample {
         id,
@@ -59,8 +59,8 @@ fn questions(benchmark: Benchmark) -> (Vec<Sample>, &'static [&'static str]) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Shared scores give what scoring each set by itself gives, and what is tested is
-    /// what is reported.
+    /// Shared scores equal those of scoring each set on its own, and the tested figures are the
+    /// reported ones.
     #[test]
     fn shared_scores_change_no_figure(
         benchmark in proptest::sample::select(Benchmark::ALL.to_vec()),
@@ -72,7 +72,7 @@ proptest! {
             choices: if answer_rule.is_choice() { choices_of(&sample.question) } else { vec![] },
             ..sample
         }).collect();
-        // The first set answers everything, the second leaves some out.
+        // The first set answers everything, the second omits some answers.
         let text = |set: usize, at: usize| match chosen[(at + 97 * set) % chosen.len()] {
             5 if set == 1 => None,
             other => Some(said[other % said.len()]),
@@ -152,7 +152,7 @@ fn what_cannot_be_scored_again_is_left_out() {
         samples,
         is_cut: false,
     };
-    // Row 4 is a rotation of question 1; its right answer was recorded as a wrong one.
+    // Row 4 is a rotation of question 1; its right answer was recorded as wrong.
     let sets = AnswerSets::new(questions, 1, |_, at| {
         let score = f64::from(u8::from(at % 3 == 0 && at != 4));
         Some((if at == 4 { "B" } else { "A" }, score))
@@ -192,7 +192,7 @@ fn units_are_whole_or_left_out() {
     };
     assert_eq!(counts(Benchmark::Mme, &[], true), (28, 0, 0));
     assert_eq!(counts(Benchmark::Mme, &[0, 5, 8, 9], false), (25, 2, 2));
-    // Three rotations of four options: whole, unless something may be missing.
+    // Three rotations of four options: complete, unless some may be missing.
     assert_eq!(counts(Benchmark::Mmbench, &[], false), (10, 0, 0));
     assert_eq!(counts(Benchmark::Mmbench, &[1, 3], false), (8, 2, 4));
     assert_eq!(counts(Benchmark::Mmbench, &[], true), (0, 10, 30));

@@ -1,5 +1,5 @@
-//! What a benchmark counts as one: a question, an image with its two questions, a question
-//! in all its rotations. A limit on samples or an answer that failed can cut it.
+//! Units that a benchmark scores: a question, an image with its two questions, or a question in all
+//! its rotations. A limit on samples or a failed answer can make one incomplete.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::dataset::{Benchmark, Dataset};
 use crate::metric::mmbench::ROTATION;
 use crate::sample::Sample;
 
-/// What counts as one.
+/// The unit of scoring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -28,7 +28,7 @@ impl Unit {
         }
     }
 
-    /// Several of it, as they stand in a sentence.
+    /// Its plural, for sentences.
     pub const fn plural(self) -> &'static str {
         match self {
             Unit::Question => "questions",
@@ -38,25 +38,25 @@ impl Unit {
     }
 }
 
-/// How many units are whole.
+/// Numbers of complete and incomplete units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct UnitCounts {
-    /// What counts as one.
+    /// The unit.
     pub unit: Unit,
-    /// Units that are there as a whole.
+    /// Number of complete units.
     pub num_whole: usize,
-    /// Units that are there in part, or can't be told to be whole.
+    /// Number of units that are incomplete, or can't be shown to be complete.
     pub num_incomplete: usize,
-    /// Answers to questions of those: no figure counts them.
+    /// Number of answers to questions of those; no figure includes them.
     pub num_left_out: usize,
 }
 
-/// Which questions are in whole units: `[questions]`. `is_usable` are those of `is_answered`
+/// Which questions are in complete units: `[questions]`. `is_usable` are those of `is_answered`
 /// whose answers can be scored.
 ///
-/// With `is_cut`, rotations of MMBench that aren't there can't be told from those that never
-/// were: a question with four options may have three. Only as many rotations as options are
-/// whole then.
+/// With `is_cut`, missing rotations of MMBench can't be distinguished from rotations that never
+/// existed, since a question with four options may have three. Then only questions with as many
+/// rotations as options are complete.
 pub(super) fn whole(
     dataset: &Dataset,
     is_answered: &[bool],
@@ -106,7 +106,7 @@ pub(super) fn whole(
     (in_whole, counts)
 }
 
-/// The question that a row is a rotation of; a row whose id is no number is of none.
+/// The question that a row is a rotation of; a row whose id is no number is its own question.
 fn question_of(sample: &Sample) -> String {
     match sample.id.parse::<u64>() {
         Ok(index) => (index % ROTATION).to_string(),
@@ -114,7 +114,7 @@ fn question_of(sample: &Sample) -> String {
     }
 }
 
-/// Whether a row of MMBench has the options in their first order.
+/// Whether a row of MMBench has the options in their original order.
 pub(super) fn is_first_rotation(sample: &Sample) -> bool {
     sample.id.parse().is_ok_and(|index: u64| index < ROTATION)
 }

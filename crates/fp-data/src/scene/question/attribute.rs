@@ -6,7 +6,7 @@ use super::super::wording::worded;
 use super::reference::{By, refer};
 use super::{Family, Question};
 
-/// What is asked for.
+/// The attribute that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Color,
@@ -28,7 +28,7 @@ impl Asked {
         }
     }
 
-    /// References that don't give the answer away.
+    /// Kinds of references that don't reveal the answer.
     fn references(self) -> &'static [By] {
         match self {
             Asked::Color => &[By::Shape, By::Shape, By::SizeShape, By::Digit],
@@ -37,7 +37,7 @@ impl Asked {
     }
 }
 
-/// What is asked, of which object, and how the object is spoken of.
+/// The attribute asked for, the object's index, and the phrase that refers to it.
 pub(super) fn draw(objects: &[Object], rng: &mut SceneRng) -> Option<(Asked, usize, String)> {
     let asked = rng.pick(&[Asked::Color, Asked::Shape]);
     let (index, reference) = refer(objects, rng, asked.references(), |_| true)?;

@@ -1,8 +1,8 @@
-//! Look-ups of which the second needs the first, as GQA's relational questions:
+//! Look-ups of which the second depends on the first, as in GQA's relational questions:
 //! `What number is on the object with the color of the star?`
 //!
-//! The anchor is found by its words, the link takes one of its attributes, and the
-//! target is the one other object that has it.
+//! The anchor is identified by its words, the link is one of its attributes, and the target is the
+//! only other object with that attribute.
 
 use super::super::attributes::Size;
 use super::super::layout::Object;
@@ -20,8 +20,8 @@ pub(super) fn ask(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
     }
 }
 
-/// `What number is on the object with the color of the star?` Anchors carry no
-/// number, so that there is one candidate.
+/// `What number is on the object with the color of the star?` Anchors carry no number, so that
+/// there is only one candidate.
 fn number_by_link(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
     let link = rng.pick(&[Asked::Color, Asked::Shape]);
     let by: &[By] = match link {
@@ -59,8 +59,8 @@ fn attribute_by_number(objects: &[Object], rng: &mut SceneRng) -> Option<Questio
     )
 }
 
-/// `What number is on the object with the shape of the small object with the color
-/// of the star?` The anchor is large, so that `small` tells the middle from it.
+/// `What number is on the object with the shape of the small object with the color of the star?`
+/// The anchor is large, so that `small` distinguishes the middle object from it.
 fn number_by_two_links(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
     let by = [By::Shape, By::SizeShape];
     let (anchor, reference) = refer(objects, rng, &by, |object| {
@@ -100,7 +100,7 @@ fn chain(answer: &str, evidence: Vec<usize>, asked: &str) -> Question {
         .key("asked", asked)
 }
 
-/// The one object beside `anchor` that shares its attribute `link` and is wanted.
+/// The only other object that shares the attribute `link` of `anchor` and is wanted.
 fn the_other(
     objects: &[Object],
     anchor: usize,

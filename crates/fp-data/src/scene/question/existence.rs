@@ -1,9 +1,8 @@
 //! Whether something is there, as in POPE: `Is there a red star in the image?`
 //!
-//! Yes and no are equally likely. What isn't there is chosen in three ways of
-//! growing difficulty: anything (random), something whose shape is there (popular),
-//! something whose colour and shape are both there, but on different objects
-//! (adversarial).
+//! Yes and no are equally likely. Absent objects are chosen in three ways of increasing difficulty:
+//! any object (random), one whose shape is present (popular), one whose colour and shape are both
+//! present, but on different objects (adversarial).
 
 use super::super::attributes::{Color, Shape};
 use super::super::layout::Object;
@@ -34,7 +33,7 @@ pub(super) fn ask(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {
             .iter()
             .any(|object| object.color == color && object.shape == shape);
         if !is_there {
-            // Nothing decides a no but the whole picture: no evidence.
+            // A "no" depends on the whole picture, so there is no evidence.
             let question = Question::new(Family::Existence, "no", Vec::new()).key("negative", kind);
             return Some(worded_as(question, rng, color, shape));
         }

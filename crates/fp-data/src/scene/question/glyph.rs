@@ -1,5 +1,4 @@
-//! The digit on an object, as TextVQA asks for what is written: `What number is on
-//! the star?`
+//! The digit on an object, as TextVQA asks for text in the image: `What number is on the star?`
 
 use super::super::layout::Object;
 use super::super::rng::SceneRng;

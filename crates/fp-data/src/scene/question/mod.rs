@@ -17,7 +17,7 @@ use std::str::FromStr;
 use super::layout::Object;
 use super::rng::SceneRng;
 
-/// Kinds of questions, each after a real benchmark.
+/// Kinds of questions, each modelled on a real benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// An attribute of one object (GQA, VQAv2).
@@ -30,11 +30,11 @@ pub enum Family {
     Counting,
     /// A digit to be read (TextVQA).
     Glyph,
-    /// Look-ups that need each other (GQA's relational questions).
+    /// Dependent look-ups (GQA's relational questions).
     Chain,
-    /// Which side of another object.
+    /// On which side of another object an object is.
     Spatial,
-    /// Four options in every rotation (MMBench).
+    /// Four options, asked in every rotation (MMBench).
     MultipleChoice,
 }
 
@@ -51,7 +51,7 @@ impl Family {
         Family::MultipleChoice,
     ];
 
-    /// Its name, as in files and on the command line.
+    /// Its name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Family::Attribute => "attribute",
@@ -65,8 +65,8 @@ impl Family {
         }
     }
 
-    /// A question of this family, or those that belong together; none if the scene
-    /// has nothing to ask for, or a few tries didn't find it.
+    /// A question of this family, or several that belong together; empty if the scene offers none,
+    /// or a few tries found none.
     fn ask(self, objects: &[Object], rng: &mut SceneRng) -> Vec<Question> {
         match self {
             Family::Attribute => attribute::ask(objects, rng).into_iter().collect(),
@@ -90,20 +90,20 @@ impl fmt::Display for Family {
     }
 }
 
-/// A question with its answer and what decides it.
+/// A question with its answer and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its kind.
+    /// Its family.
     pub family: Family,
-    /// The user's whole text.
+    /// The whole prompt.
     pub text: String,
     /// The one right answer, a single word.
     pub answer: String,
-    /// Objects of the scene that decide it; none for a no to `Is there …?`.
+    /// Indices of the objects that decide it; empty for a no to `Is there …?`.
     pub evidence: Vec<usize>,
     /// Further categories, such as `hops`.
     pub keys: BTreeMap<&'static str, String>,
-    /// What a chain has found before its last look-up; for training, never shown.
+    /// Result of a chain's first look-up; only for training, never shown.
     pub link: Option<&'static str>,
 }
 
@@ -136,14 +136,14 @@ impl Question {
     }
 }
 
-/// How often each family is asked, written `attribute=2,chain=3`.
+/// Weights of the families, written `attribute=2,chain=3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mixture {
     weights: Vec<(Family, usize)>,
 }
 
 impl Default for Mixture {
-    /// Every family alike.
+    /// Every family with equal weight.
     fn default() -> Mixture {
         Mixture {
             weights: Family::ALL.map(|family| (family, 1)).to_vec(),
@@ -190,7 +190,7 @@ pub struct MixtureError {
     part: String,
     /// What is wrong with it.
     reason: &'static str,
-    /// The names of all families.
+    /// Names of all families.
     known: String,
 }
 
@@ -225,7 +225,7 @@ impl FromStr for Mixture {
     }
 }
 
-/// How often a family is tried before another is drawn.
+/// Number of attempts with a family before another is drawn.
 const TRIES: usize = 10;
 
 /// See [`super::Scene::questions`].
@@ -240,8 +240,8 @@ pub(super) fn questions(
     let mut misses = 0;
     while !objects.is_empty() && questions.len() < count && misses < 2 * count {
         let family = mixture.draw(rng);
-        // Many scenes have few chains: several tries keep the families' shares near
-        // their weights. A scene may also have nothing to ask for at all.
+        // Many scenes have few chains: several attempts keep the families' shares near their
+        // weights. A scene may also offer no question at all.
         let group = (0..TRIES)
             .map(|_| family.ask(objects, rng))
             .find(|group| !group.is_empty());

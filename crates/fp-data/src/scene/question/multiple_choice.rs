@@ -1,4 +1,4 @@
-//! An attribute among four options, in every rotation, as MMBench asks it.
+//! An attribute among four options, in every rotation, as in MMBench.
 
 use super::super::attributes::{Color, Shape};
 use super::super::layout::Object;
@@ -15,7 +15,7 @@ pub(super) fn ask(objects: &[Object], rng: &mut SceneRng) -> Option<[Question; 4
         Asked::Color => Color::ALL.map(Color::word).to_vec(),
         Asked::Shape => Shape::ALL.map(Shape::word).to_vec(),
     };
-    // Two wrong options out of the picture where it has them, then any.
+    // Two wrong options that occur in the picture if possible, then any.
     let is_there = |word: &&str| objects.iter().any(|object| asked.of(object) == *word);
     let (there, absent): (Vec<&str>, Vec<&str>) = all
         .into_iter()

@@ -11,7 +11,7 @@ use super::{Family, Question};
 pub(super) fn ask(objects: &[Object], rng: &mut SceneRng) -> Option<[Question; 2]> {
     let (asked, index, phrase) = attribute::draw(objects, rng)?;
     let truth = asked.of(&objects[index]);
-    // Preferably something else that is in the picture.
+    // Preferably a word for something else in the picture.
     let others: Vec<&str> = objects
         .iter()
         .map(|object| asked.of(object))

@@ -1,10 +1,10 @@
-//! Ways to speak of one object among others.
+//! References to one object among others.
 
 use super::super::attributes::{Color, Shape, Size};
 use super::super::layout::Object;
 use super::super::rng::SceneRng;
 
-/// What is said of an object: what is `None` is left out.
+/// Attributes that identify an object; `None` ones are not mentioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Reference {
     pub(super) color: Option<Color>,
@@ -13,7 +13,7 @@ pub(super) struct Reference {
     pub(super) digit: Option<u8>,
 }
 
-/// What a reference may say.
+/// Kinds of references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Color,
@@ -60,7 +60,7 @@ impl Reference {
             && self.digit.is_none_or(|digit| object.digit == Some(digit))
     }
 
-    /// `star`, `large red object`, `number 5`: to stand after `the`.
+    /// `star`, `large red object`, `number 5`: the phrase after `the`.
     pub(super) fn phrase(&self) -> String {
         if let Some(digit) = self.digit {
             return format!("number {digit}");
@@ -74,8 +74,8 @@ impl Reference {
     }
 }
 
-/// An object and a reference that fits it alone, one of the kinds `by`; two words
-/// only where one wouldn't do. `None` if a few tries find none.
+/// An object and a reference of one of the kinds `by` that fits only it; two words only where one
+/// is insufficient. `None` if a few attempts find none.
 pub(super) fn refer(
     objects: &[Object],
     rng: &mut SceneRng,
@@ -110,7 +110,7 @@ pub(super) fn is_unique(objects: &[Object], reference: &Reference) -> bool {
         == 1
 }
 
-/// Whether one word would have done where two are used.
+/// Whether one word is sufficient where two are used.
 fn is_wordy(objects: &[Object], object: &Object, by: By) -> bool {
     let shorter: &[By] = match by {
         By::SizeColor => &[By::Color],

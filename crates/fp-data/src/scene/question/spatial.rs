@@ -1,5 +1,4 @@
-//! Where one object stands beside another: `Is the red star left or right of the
-//! blue ring?`
+//! Position of one object relative to another: `Is the red star left or right of the blue ring?`
 
 use super::super::layout::{Object, PATCH};
 use super::super::rng::SceneRng;
@@ -7,7 +6,7 @@ use super::super::wording::worded;
 use super::reference::{By, refer};
 use super::{Family, Question};
 
-/// Objects nearer than this along the axis in question are not asked about.
+/// Smallest distance in pixels, along the axis in question, of objects that are asked about.
 const CLEAR: i32 = 2 * PATCH;
 
 pub(super) fn ask(objects: &[Object], rng: &mut SceneRng) -> Option<Question> {

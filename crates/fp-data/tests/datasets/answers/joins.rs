@@ -1,4 +1,4 @@
-//! Which answer is to which question: ids, as long as the prompts don't contradict them.
+//! Matching answers to questions: by id, as long as the prompts don't contradict the ids.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const INSTRUCTION: &str = "Answer the question using a single word or phrase.";
 
-/// Questions of id, image, text, answer and family.
+/// A dataset of questions: id, image, text, answer and family.
 fn dataset(benchmark: Benchmark, rule: AnswerRule, rows: &[[&str; 5]]) -> Dataset {
     let sample = |[id, image, text, answer, family]: &[&str; 5]| Sample {
         id: (*id).to_owned(),
@@ -37,7 +37,7 @@ fn dataset(benchmark: Benchmark, rule: AnswerRule, rows: &[[&str; 5]]) -> Datase
     }
 }
 
-/// POPE with two objects on two images in each category; LLaVA's ids or those of rows.
+/// POPE with two objects on two images in each category, with LLaVA's ids or row numbers.
 fn pope(with_llavas_ids: bool) -> Dataset {
     let mut rows = Vec::new();
     for (category, first) in [
@@ -105,7 +105,7 @@ fn score(lines: &[Value], dataset: &Dataset) -> Result<Scored, String> {
     Scored::new("file", &file, dataset).map_err(|error| fp_scoring::error_text(&error))
 }
 
-/// The headline in percent, by what was joined, the warnings.
+/// The headline in percent, how the answers were matched, and the warnings.
 #[track_caller]
 fn joined(lines: &[Value], dataset: &Dataset) -> (Option<f64>, JoinedBy, Vec<String>) {
     let Scored {
@@ -126,7 +126,7 @@ fn refused(lines: &[Value], dataset: &Dataset, parts: &[&str]) {
     }
 }
 
-/// LLaVA's ids on rows that are numbered through: some are those of other rows by chance.
+/// LLaVA's ids on rows with consecutive ids: some ids equal those of other rows by chance.
 #[test]
 fn ids_of_another_numbering_are_never_taken_at_their_word() {
     let rows = pope(false);
@@ -150,7 +150,7 @@ fn ids_of_another_numbering_are_never_taken_at_their_word() {
             "no prompt identifies",
         ],
     );
-    // One category alone: no id is known, and every prompt stands in three.
+    // Only one category: no id is known, and every prompt occurs in three.
     refused(
         &untold[4..8],
         &rows,
@@ -160,7 +160,7 @@ fn ids_of_another_numbering_are_never_taken_at_their_word() {
             "\"0\", \"1\"",
         ],
     );
-    // Another release of a category: one question less, the rest in other places.
+    // Another release of a category: one question fewer, the others at other positions.
     let mut other = no_image.clone();
     other.remove(5);
     for (place, line) in other[4..7].iter_mut().enumerate() {
@@ -183,21 +183,21 @@ fn renumbered_answers_are_joined_by_image_and_question_or_refused() {
         one
     };
     lines.drain(..8);
-    // The second one dropped, and what comes after numbered anew.
+    // The second one is dropped, and the following ones are renumbered.
     lines.remove(1);
     for (place, line) in lines.iter_mut().enumerate() {
         line["question_id"] = json!(10_000_001 + place);
     }
     let (value, by, warnings) = joined(&lines, &asked);
     assert_eq!(by, JoinedBy::ImageAndQuestion);
-    // TP 2, TN 1, the missing one counts as yes: precision 2/3, recall 1.
+    // TP 2, TN 1; the missing answer counts as yes: precision 2/3, recall 1.
     assert!((value.unwrap() - 80.0).abs() < 1e-9, "{value:?}");
     assert!(
         warnings[0].starts_with("2 answers have ids of other questions")
             && warnings[1].starts_with("1 of 4 questions have no answer"),
         "{warnings:?}"
     );
-    // Without images the same text stands twice.
+    // Without images the same text occurs twice.
     refused(
         &without(lines.clone(), &["image"]),
         &asked,
@@ -207,7 +207,7 @@ fn renumbered_answers_are_joined_by_image_and_question_or_refused() {
             "the dataset asks \"Is there a dog in the image?\"",
         ],
     );
-    // Nothing contradicts the ids: they are used, and a note says so.
+    // Nothing contradicts the ids: they are used, with a note.
     let scored = score(&without(lines, &["image", "prompt"]), &asked).unwrap();
     assert!(
         scored.joined.notes[0].contains("question_id alone"),
@@ -242,7 +242,7 @@ fn texts_that_only_one_question_has_need_no_id() {
         assert_eq!((value, by), (Some(100.0), JoinedBy::Question), "{ids:?}");
         assert_eq!(warnings.len(), 1, "{warnings:?}");
     }
-    // The same prompt twice: nothing tells which question either answers.
+    // The same prompt twice: which question either answers is ambiguous.
     let mut twice = with_ids(["1", "2", "3"]);
     twice[2]["prompt"] = twice[1]["prompt"].clone();
     refused(
@@ -266,7 +266,7 @@ fn texts_that_only_one_question_has_need_no_id() {
         &asked,
         &["3 of the 3 answers", "has no such question"],
     );
-    // Another instruction around the same question is another wording.
+    // The same question with another instruction is another wording.
     let mut reworded = lines;
     reworded[0]["prompt"] = json!("What is it? Reply in one word.");
     let (value, by, warnings) = joined(&reworded, &asked);
@@ -277,7 +277,7 @@ fn texts_that_only_one_question_has_need_no_id() {
     );
 }
 
-/// An image's two questions of MME have one id.
+/// The two questions of MME on an image share an id.
 #[test]
 fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
     let rows = [
@@ -343,7 +343,7 @@ fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
             && warnings[1].starts_with("1 answers are to a question answered earlier"),
         "{warnings:?}"
     );
-    // A prompt of the other image.
+    // A prompt about the other image.
     lines[1]["prompt"] = json!(format!("Are there four?\n{INSTRUCTION}"));
     refused(
         &lines,
@@ -352,7 +352,7 @@ fn ids_that_questions_share_are_told_by_prompts_or_taken_in_order() {
     );
 }
 
-/// TextVQA's test part is scored elsewhere, and its other parts here.
+/// TextVQA's test split is scored elsewhere, its other splits here.
 #[test]
 fn text_vqa_is_handed_in_where_nobody_has_the_answers() {
     let rows = [

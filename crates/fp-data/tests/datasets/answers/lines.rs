@@ -1,4 +1,4 @@
-//! LLaVA's lines of answers, and lists as servers take them.
+//! LLaVA's lines of answers, and lists as servers expect them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use fp_data::rescore::{AnswerFile, Scored};
 
 use super::utf_16;
 
-/// Four questions of one word.
+/// Four questions with one-word answers.
 fn questions() -> Dataset {
     let sample = |number: usize| Sample {
         id: number.to_string(),
@@ -46,7 +46,7 @@ struct Case<'a> {
     bytes: Vec<u8>,
     /// Accuracy in percent.
     accuracy: f64,
-    /// What the warnings say, in their order.
+    /// Text in each of the warnings, in order.
     warnings: &'a [&'a str],
 }
 

@@ -1,5 +1,4 @@
-//! Files that lmms-eval wrote, `tests/fixtures/lmms_eval`: read, joined and scored as it
-//! scored them.
+//! Files that lmms-eval wrote, `tests/fixtures/lmms_eval`: reading, matching, and the same scores.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +32,7 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The rows that were asked, as samples of the Hub's columns.
+/// The rows that were asked, as samples read from the Hub's columns.
 fn dataset(task: &str, benchmark: Benchmark) -> Dataset {
     let path = fixtures().join("questions.json");
     let questions: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -229,8 +228,8 @@ fn what_has_no_counterpart_says_why() {
         "{}",
         ratio.because
     );
-    // LLaVA reads sentences that lmms-eval takes for neither; F1 per category is another
-    // figure too.
+    // LLaVA reads sentences that are neither yes nor no to lmms-eval; mean F1 per category also
+    // differs from pooled F1.
     let headline = scored.figures.headline().unwrap();
     assert_eq!(headline.name, "mean F1");
     assert!((headline.value.unwrap() - 75.0).abs() > 1.0);
@@ -311,14 +310,14 @@ fn what_cannot_be_used_is_counted_with_the_reason() {
 #[test]
 fn rows_in_another_order_and_categories_of_pope_are_found() {
     let whole = dataset("pope", Benchmark::Pope);
-    // As several GPUs log them.
+    // In the order that several GPUs produce.
     let (_folder, path) = changed("pope", |mut lines| {
         lines.reverse();
         lines
     });
     let reversed = scored(&path, &whole);
     assert_eq!(of(&reversed, "pope_f1_score").because, "the same");
-    // One category alone, whose rows count from its first.
+    // Only one category, whose rows are counted from its first.
     let (folder, path) = changed("pope", |mut lines| {
         lines.drain(..4);
         lines.truncate(4);
@@ -393,7 +392,7 @@ fn near_misses_say_what_would_be_right() {
         error.contains("run lmms-eval with --log_samples"),
         "{error}"
     );
-    // One file in a folder is meant.
+    // A single file in a folder needs no name.
     std::fs::remove_file(&alone).unwrap();
     let name = "20260101_000000_samples_gqa.jsonl";
     std::fs::copy(samples_of("gqa"), folder.path().join(name)).unwrap();

@@ -1,5 +1,5 @@
-//! What can be wrong with files of answers: counted and named in warnings, or refused
-//! with the file's name. Never another number without a word.
+//! Defects of answer files: counted and named in warnings, or refused with the file's name. They
+//! never change a score silently.
 
 mod joins;
 mod lines;

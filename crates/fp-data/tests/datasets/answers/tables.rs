@@ -1,4 +1,4 @@
-//! Files of answers that hold their questions: MME's folders, MMBench's tables.
+//! Answer files that include their questions: MME's folders, MMBench's tables.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use fp_data::rescore::{AnswerFile, Figure, Scored};
 
 use super::utf_16;
 
-/// Files that hold their questions: how they are read, and scored against themselves.
+/// Reads a file that includes its questions and scores it; returns the headline and the warnings.
 #[track_caller]
 fn whole(path: &Path) -> Result<(f64, Vec<String>), String> {
     let file = AnswerFile::read(path).map_err(|error| fp_scoring::error_text(&error))?;
@@ -18,7 +18,7 @@ fn whole(path: &Path) -> Result<(f64, Vec<String>), String> {
     Ok((value.unwrap(), scored.joined.warnings))
 }
 
-/// What comes of a folder with a file per task: score of each, warnings.
+/// Results of a folder with one file per task: all scores, and the warnings.
 fn folder(tasks: &[(&str, Vec<u8>)]) -> Result<(Vec<Figure>, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();
     for (task, bytes) in tasks {
@@ -67,8 +67,8 @@ fn folders_of_tasks() {
         assert_eq!(values, [Some(125.0), Some(125.0)], "{what}");
         assert_eq!(warnings, [""; 0], "{what}");
     }
-    // A bad line is named. Its task has a score if its images still have their two questions;
-    // the other task has one in any case.
+    // A bad line is named. Its task has a score if its images still have two questions each; the
+    // other task always has one.
     let one = "image existence/2.jpg has 1 question that can be used, not 2";
     for (what, bytes, warning, undefined) in [
         (

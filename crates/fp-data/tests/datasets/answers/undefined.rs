@@ -1,4 +1,4 @@
-//! Figures and comparisons that have no value: they say why, and keep the others.
+//! Undefined figures and comparisons: they state the reason, and the others are unaffected.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use fp_data::rescore::{AnswerFile, Comparison, Figure, Scored, compare_all, open
 use fp_stats::CompareOptions;
 use serde_json::json;
 
-/// POPE of one category: image, whether the object is there.
+/// POPE with one category: image, and whether the object is present.
 fn pope(folder: &Path, questions: &[(&str, bool)]) -> Dataset {
     let mut lines = [String::new(), String::new()];
     for (number, (image, is_there)) in questions.iter().enumerate() {
@@ -75,7 +75,7 @@ fn one_image_has_a_difference_and_no_test() {
     assert_eq!(pair.no_headline.unwrap(), because);
 }
 
-/// F1 without a value: in the official reading, and in lmms-eval's, which gives 0.
+/// Undefined F1: by the official parsing, and by lmms-eval's, which gives 0.
 #[test]
 fn f1_without_a_value() {
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn f1_without_a_value() {
             Some(both),
             Some(both),
         ),
-        // Sentences are yes to LLaVA's script, and neither to lmms-eval's.
+        // LLaVA's script reads sentences as yes, lmms-eval as neither.
         ("sentences", ["There is one"; 6], None, Some(no)),
         (
             "neither where yes is right",
@@ -128,7 +128,7 @@ fn f1_without_a_value() {
     }
 }
 
-/// MMBench of one question has no second one to compare by.
+/// MMBench with one question has no second question to compare by.
 #[test]
 fn one_question_of_mmbench() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn one_question_of_mmbench() {
     );
 }
 
-/// Tasks by what they need: a line in each of 14 tasks, of all but some, of none that is known.
+/// All 14 tasks, all but some, and only unknown ones.
 #[test]
 fn totals_of_mme_need_every_task() {
     use fp_data::metric::mme::{COGNITION, PERCEPTION};

@@ -1,4 +1,4 @@
-//! Files in VLMEvalKit's forms, with made-up content.
+//! Files in VLMEvalKit's formats, with made-up content.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use fp_data::rescore::{AnswerFile, JoinedBy, Scored};
 
 const SHORT: &str = "Answer the question using a single word or phrase.";
 
-/// Questions of id, image, text, answer and family.
+/// A dataset of questions: id, image, text, answer and family.
 fn dataset(benchmark: Benchmark, rows: &[[&str; 5]]) -> Dataset {
     let sample = |[id, image, text, answer, family]: &[&str; 5]| Sample {
         id: (*id).to_owned(),
@@ -49,7 +49,7 @@ fn pope() -> Dataset {
     )
 }
 
-/// VLMEvalKit's table of them: a question of several categories is one row.
+/// VLMEvalKit's table of these questions: a question of several categories is one row.
 const POPE: &str = "\"index\"\t\"image_path\"\t\"question\"\t\"answer\"\t\"category\"\t\"prediction\"
 \"0\"\t\"a.jpg\"\t\"Is there a cat in the image?\"\t\"Yes\"\t\"adversarial,popular\"\t\"Yes, there is\"
 \"1\"\t\"a.jpg\"\t\"Is there a dog in the image?\"\t\"No\"\t\"adversarial\"\t\"Yes\"
@@ -72,7 +72,7 @@ fn scored(path: &Path, dataset: &Dataset) -> Scored {
 fn a_row_of_pope_counts_in_each_of_its_categories() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "llava_POPE.tsv", POPE);
-    // As VLMEvalKit scores these: two right answers of four, one wrong yes, one unread.
+    // Scores as from VLMEvalKit: of four answers two right, one wrong yes, one unread.
     let scores = "\"split\",\"Overall\",\"acc\",\"precision\",\"recall\"\n\"popular\",\"1\",\"1\",\"1\",\"1\"\n\"Overall\",\"80.0\",\"50.0\",\"66.66666666666666\",\"100.0\"\n";
     write(folder.path(), "llava_POPE_score.csv", scores);
     let scored = scored(&path, &pope());

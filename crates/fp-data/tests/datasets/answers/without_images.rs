@@ -1,4 +1,4 @@
-//! Answers are scored without any image; everything else still has to be right.
+//! Answers are scored without images; everything else must still be valid.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::datasets::dataset_support::{choices, embedded, expressions};
 
-/// Deletes every picture below a folder; gives how many there were.
+/// Deletes every picture below a folder; returns their number.
 fn delete_images(folder: &Path) -> usize {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -86,7 +86,7 @@ fn every_layout_is_scored_without_its_images() {
             figures,
             "{benchmark}"
         );
-        // What needs images still says that there are none.
+        // Functions that need images still report that there are none.
         let error = fp_scoring::error_text(&open(&selector).unwrap_err());
         assert!(
             error.contains("with a missing image"),
@@ -95,7 +95,7 @@ fn every_layout_is_scored_without_its_images() {
     }
 }
 
-/// Two questions of the plain form, the first one's image there.
+/// Two questions of the plain form; only the first one's image exists.
 fn two(folder: &Path, second: &str) -> String {
     let description = r#"{"name": "n", "split": "s", "answer_rule": "exact"}"#;
     std::fs::write(folder.join("benchmark.json"), description).unwrap();
@@ -140,7 +140,7 @@ fn other_faults_are_still_faults() {
     }
 }
 
-/// MMBench's images are in its table: empty cells, or no column at all.
+/// MMBench's images are in its table: empty cells, or no column.
 #[test]
 fn a_table_without_its_images() {
     let header = "index\tquestion\tA\tB\tC\tanswer\timage";
@@ -169,7 +169,7 @@ fn a_table_without_its_images() {
     }
 }
 
-/// ScienceQA's two accuracies: over questions with an image, and over all.
+/// ScienceQA's two accuracies: over questions with an image, and over all questions.
 #[test]
 fn science_qa_has_two_accuracies() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! The workbook that MMBench's server takes.
+//! The submission workbook of MMBench's server.
 
 use fp_data::rescore::{AnswerFile, open_questions, upload};
 
-/// The header and the rows of a workbook, as the reader of such tables sees them.
+/// Header and rows of a workbook, as programs that read such tables parse them.
 fn cells(content: &[u8]) -> Vec<Vec<String>> {
     use calamine::Reader as _;
     let mut book: calamine::Xlsx<_> =
@@ -12,7 +12,7 @@ fn cells(content: &[u8]) -> Vec<Vec<String>> {
     range.rows().map(row).collect()
 }
 
-/// Whatever columns the table has, and in which order: the server's stand in the server's.
+/// Whatever columns the table has and in whatever order, the output has the server's columns.
 #[test]
 fn the_columns_are_the_servers() {
     let header = [

@@ -1,4 +1,4 @@
-//! A file with columns as the Hub has them, written a leaf at a time.
+//! A file with the Hub's columns, written leaf by leaf.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Values {
         }
     }
 
-    /// Values, definition and repetition levels of its only column, or of `bytes`.
+    /// Values, definition and repetition levels of its only leaf, or of `bytes`.
     fn leaf(&self) -> (Vec<&'static str>, Vec<i16>, Vec<i16>) {
         let flat = |texts: &[Option<&'static str>], whole: i16| {
             let levels = texts
@@ -79,7 +79,7 @@ impl Values {
         }
     }
 
-    /// Columns of the file that it takes.
+    /// Number of leaves that it has in the file.
     fn num_leaves(&self) -> usize {
         match self {
             Image(_) | Images(_) => 2,
@@ -131,7 +131,7 @@ fn write(path: &Path, columns: &Columns) {
     writer.close().unwrap();
 }
 
-/// Writes a file and reads what is found in its folder.
+/// Writes a file and reads the dataset in its folder.
 #[track_caller]
 pub(super) fn read(
     benchmark: Benchmark,

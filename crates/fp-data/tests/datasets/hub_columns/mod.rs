@@ -1,4 +1,4 @@
-//! Rows as the Hub has them, with lists that are null, images in lists, and what is left out.
+//! Rows as on the Hub, with null lists, lists of images, and questions that are left out.
 #![cfg(feature = "parquet")]
 
 mod file;
@@ -59,7 +59,8 @@ fn documents_and_their_test_part() {
     assert_eq!(dataset.samples.len(), 2);
     let error = dataset.require_answers().unwrap_err().to_string();
     assert!(error.contains("Robust Reading Competition"), "{error}");
-    // One without answers among others is a problem, not a test part.
+    // A question without answers among others with answers is a problem; the split is no test
+    // split.
     let some: Vec<Option<&[&str]>> = vec![Some(&["1993"]), None];
     let (_folder, reading) = read(Benchmark::Docvqa, file, &documents(some));
     assert_eq!(reading.problems.counts()[&ProblemKind::MissingAnswer], 1);
@@ -220,7 +221,7 @@ fn capabilities() {
         ("category", texts(&["coarse perception"])),
         ("l2_category", texts(&["image emotion"])),
     ];
-    // The owners' file has bytes, not a structure.
+    // The authors' file has bytes, not a structure.
     let (_folder, reading) = read(Benchmark::Mmstar, "mmstar.parquet", &columns);
     let sample = &reading.whole().unwrap().samples[0];
     let instruction = LETTER.trim_end_matches('.');
@@ -329,7 +330,7 @@ fn questions_on_several_images_are_left_out() {
         (&["5".to_owned(), "5.0".to_owned()][..], 0)
     );
     assert_eq!(open.score(dataset.answer_rule, "There are 5."), 1.0);
-    // The test part hides its answers.
+    // The test split hides its answers.
     let file = "data/test-00000-of-00001.parquet";
     let (_folder, reading) = read(Benchmark::Mmmu, file, &columns(&["?"; 5], "['a', 'b']"));
     let error = reading
@@ -339,7 +340,7 @@ fn questions_on_several_images_are_left_out() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("EvalAI"), "{error}");
-    // Options that aren't Python's are a problem of their row.
+    // Options that aren't a Python list are a problem of their row.
     let (_folder, reading) = read(Benchmark::Mmmu, file, &columns(&answers, "a, b"));
     assert_eq!(reading.problems.counts()[&ProblemKind::InvalidValue], 1);
     assert!(

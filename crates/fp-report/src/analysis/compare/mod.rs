@@ -9,10 +9,10 @@ pub use reasons::{Undecided, Untested, WhyUndecided, WhyUntested};
 use fp_stats::{Discordant, IntervalKind, PermutationMethod};
 use serde::{Deserialize, Serialize};
 
-/// Chance to find a difference that the smallest detectable one is stated for.
+/// Power at which the smallest detectable difference is stated.
 pub const POWER: f64 = 0.8;
 
-/// What a comparison comes to.
+/// Outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -22,12 +22,12 @@ pub enum Outcome {
     Worse,
     /// Not shown to differ, and shown to differ by less than the margin.
     Equivalent,
-    /// Neither shown to differ nor shown not to.
+    /// Neither shown to differ nor shown to be equivalent.
     Undecided,
 }
 
 impl Outcome {
-    /// As it stands in tables.
+    /// The outcome's name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Outcome::Better => "better",
@@ -37,7 +37,7 @@ impl Outcome {
         }
     }
 
-    /// What stands behind a figure that was compared.
+    /// The mark after a figure that was compared.
     pub const fn mark(self) -> &'static str {
         match self {
             Outcome::Better => " ▲",
@@ -48,32 +48,32 @@ impl Outcome {
     }
 }
 
-/// Whether a beats b, as far as a test can tell: the one rule that verdicts go by.
+/// Whether a beats b, as far as a test can show: the only rule that verdicts use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Beats {
     /// Shown: the outcome is [`Outcome::Better`].
     Yes,
     /// The data exclude that a is better by more than the margin.
     No,
-    /// Not shown, and differences beyond the margin in favour of a are not excluded. However
-    /// few the samples are and however much they agree, this is never a `No`.
+    /// Not shown, and differences beyond the margin in favour of a are not excluded. Few samples
+    /// never give `No`, however well they agree.
     Undecided,
 }
 
-/// a against b on the samples that both have. Scores and differences are 0 to 1.
+/// Comparison of a with b on the samples that both have. Scores and differences are 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What is tested.
+    /// Label of what is tested.
     pub a: String,
-    /// What it is tested against.
+    /// Label of the reference.
     pub b: String,
-    /// Tests that are corrected together have the same family.
+    /// Tests with the same family are corrected together.
     pub family: String,
-    /// Samples.
+    /// Number of samples.
     pub n: usize,
-    /// Images.
+    /// Number of images.
     pub num_images: usize,
-    /// Images on which the scores of a and b differ: what the outcome rests on.
+    /// Number of images on which the scores of a and b differ; the outcome rests on these.
     pub num_disagreeing_images: usize,
     /// Mean of a.
     pub mean_a: f64,
@@ -83,33 +83,33 @@ pub struct Comparison {
     pub difference: f64,
     /// Clustered standard error of the difference.
     pub standard_error: f64,
-    /// Interval of the difference.
+    /// Confidence interval of the difference.
     pub interval: [f64; 2],
-    /// How the interval came about.
+    /// Method of the interval.
     pub interval_method: IntervalKind,
-    /// How sure it is.
+    /// Confidence level of the interval.
     pub confidence: f64,
     /// Two-sided p of the sign-flip test over images.
     pub p: f64,
-    /// How `p` came about.
+    /// Method of `p`.
     pub method: PermutationMethod,
     /// `p` after Holm's correction over the family.
     pub p_holm: f64,
-    /// Tests in the family.
+    /// Number of tests in the family.
     pub family_size: usize,
-    /// Samples that only a (`b`) or only b (`c`) has right; of 0/1 scores alone.
+    /// Samples that only a (`b`) or only b (`c`) has right; only for 0/1 scores.
     pub discordant: Option<Discordant>,
-    /// McNemar's exact p, which takes samples as independent.
+    /// McNemar's exact p, which assumes independent samples.
     pub mcnemar_p: Option<f64>,
-    /// p of the two one-sided tests for a difference within the margin.
+    /// p of the two one-sided tests (TOST) for a difference within the margin.
     pub equivalence_p: f64,
-    /// The smallest difference that a test at α finds four times in five.
+    /// The smallest difference that a test at α detects with a power of 80 %.
     pub min_detectable_difference: f64,
-    /// Every sample has the same score under both.
+    /// Whether every sample has the same score under both.
     pub is_identical: bool,
-    /// What it comes to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why it is undecided; none for any other outcome.
+    /// Why it is undecided; `None` for any other outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undecided: Option<Undecided>,
 }
@@ -120,25 +120,25 @@ impl Comparison {
         match self.outcome {
             Outcome::Better => Beats::Yes,
             Outcome::Worse | Outcome::Equivalent => Beats::No,
-            // Worse but for Holm's correction, or by too little to be told from equivalent:
-            // in either case nothing is left for a to win by.
+            // Worse except for Holm's correction, or nearly equivalent: in either case a can't be
+            // better by more than the margin.
             Outcome::Undecided if self.interval[1] <= margin => Beats::No,
             Outcome::Undecided => Beats::Undecided,
         }
     }
 }
 
-/// What was tested, and what could not be.
+/// Tests, and pairs that could not be tested.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TestResults {
-    /// The tests that were made, in the order asked for.
+    /// The tests, in the order requested.
     pub comparisons: Vec<Comparison>,
-    /// The pairs that could not be tested, in the order asked for.
+    /// The pairs that could not be tested, in the order requested.
     pub untested: Vec<Untested>,
 }
 
 impl TestResults {
-    /// Adds what was judged elsewhere.
+    /// Adds the results of other tests.
     pub(crate) fn extend(&mut self, other: TestResults) {
         self.comparisons.extend(other.comparisons);
         self.untested.extend(other.untested);

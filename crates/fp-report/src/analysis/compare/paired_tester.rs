@@ -1,4 +1,4 @@
-//! Makes comparisons, corrects them by family and says what they come to.
+//! Makes comparisons, corrects them by family and determines their outcomes.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -14,7 +14,7 @@ use super::{
 use crate::analysis::scores::Column;
 use crate::error::ReportError;
 
-/// A comparison to be made.
+/// A comparison to make.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
     pub(crate) a: (String, Column),
@@ -38,11 +38,11 @@ impl Pair {
     }
 }
 
-/// How comparisons are judged.
+/// Makes paired tests and determines their outcomes.
 #[derive(Debug, Clone)]
 pub(crate) struct PairedTester {
     options: CompareOptions,
-    /// In scores, not points.
+    /// Equivalence margin, in scores rather than points.
     margin: f64,
     alpha: f64,
     clusters: Arc<[usize]>,
@@ -84,16 +84,15 @@ impl PairedTester {
         &self.clusters
     }
 
-    /// Makes comparisons over `samples`, in the order given, and corrects them by
-    /// family. Pairs that can't be tested are returned with the reason; they don't count
-    /// in their family.
+    /// Makes comparisons over `samples`, in the given order, and corrects them by family. Pairs
+    /// that can't be tested are returned with the reason; they don't count in their family.
     pub(crate) fn test(
         &self,
         pairs: &[Pair],
         samples: &[usize],
     ) -> Result<TestResults, ReportError> {
-        // Strategies that answer alike are one test; it needn't be computed twice. What tests
-        // are computed from is made for one at a time: together it would be much.
+        // Strategies with equal answers share one test, which is computed once. The inputs of tests
+        // are built one at a time to limit memory.
         let looked: Vec<Result<u64, WhyUntested>> = pairs
             .par_iter()
             .map(|pair| {
@@ -171,7 +170,7 @@ impl PairedTester {
         })
     }
 
-    /// Holm's correction within each family, and what follows from it.
+    /// Applies Holm's correction within each family, and determines the outcomes.
     pub(crate) fn correct(&self, comparisons: &mut [Comparison]) -> Result<(), ReportError> {
         let mut families: Vec<(String, Vec<usize>)> = Vec::new();
         for (index, comparison) in comparisons.iter().enumerate() {
@@ -218,7 +217,7 @@ impl PairedTester {
             return None;
         }
         let [low, high] = comparison.interval;
-        // The smallest p of a sign-flip test: all that disagree favour one side.
+        // The smallest possible p of a sign-flip test: all images that differ favour one side.
         let smallest_p = 2.0 * 0.5_f64.powi(comparison.num_disagreeing_images.min(1000) as i32);
         let reason = if smallest_p >= self.alpha {
             WhyUndecided::TooFewDisagreements
@@ -277,7 +276,7 @@ impl Shared {
     }
 }
 
-/// Of the scores of a pair: pairs that are tested alike have the same.
+/// Hash of the scores of a pair: equal scores have equal hashes.
 fn fingerprint(pair: &Pair, samples: &[usize]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for &sample in samples {
@@ -296,7 +295,7 @@ fn is_same(pair: &Pair, other: &Pair, samples: &[usize]) -> bool {
     same(&pair.a.1, &other.a.1) && same(&pair.b.1, &other.b.1)
 }
 
-/// Bits that tell any two entries of a column apart.
+/// Bits that distinguish any two entries of a column.
 fn bits(value: Option<f64>) -> u64 {
     value.map_or(u64::MAX, f64::to_bits)
 }
@@ -339,9 +338,9 @@ mod tests {
         assert_eq!(outcomes, [Better, Worse, Undecided, Better]);
         let beats: Vec<Beats> = results.iter().map(|result| result.beats(0.005)).collect();
         assert_eq!(beats, [Beats::Yes, Beats::No, Beats::Undecided, Beats::Yes]);
-        // The same test with a margin that 20 images can exclude.
+        // The same test, with a margin that 20 images can exclude.
         assert_eq!(results[2].beats(0.5), Beats::No);
-        // Alike on 20 images: far too few to exclude half a point.
+        // Equal on 20 images: far too few to exclude half a point.
         let undecided = results[2].undecided.as_ref().unwrap();
         assert_eq!(undecided.reason, WhyUndecided::TooFewDisagreements);
         assert!(
@@ -357,7 +356,7 @@ mod tests {
         assert_eq!(results[0].family_size, 3);
         assert_eq!(results[3].p_holm, results[3].p);
         assert!((results[0].p_holm - 3.0 * results[0].p).abs() < 1e-15);
-        // Every eighth is right under one alone, the others under the other.
+        // Every eighth is right only under one, the others only under the other.
         assert_eq!(results[0].discordant, Some(Discordant { b: 35, c: 5 }));
     }
 

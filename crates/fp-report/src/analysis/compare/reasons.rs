@@ -1,23 +1,23 @@
-//! Why a pair could not be tested, and why a test decided nothing.
+//! Reasons why a pair could not be tested, and why a test is undecided.
 
 use fp_eval::format::{counted, p_value, points, signed_points};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
 
-/// A pair of which no test could be made.
+/// A pair that could not be tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untested {
-    /// What was to be tested.
+    /// Label of what was to be tested.
     pub a: String,
-    /// What it was to be tested against.
+    /// Label of the reference.
     pub b: String,
-    /// The family that it would have belonged to; it is not counted there.
+    /// The family that the test would have belonged to, in which it isn't counted.
     pub family: String,
-    /// Why not, for programs.
+    /// The reason, for programs.
     #[serde(flatten)]
     pub reason: WhyUntested,
-    /// Why not, as a sentence.
+    /// The reason as a sentence.
     pub because: String,
 }
 
@@ -41,15 +41,15 @@ pub enum WhyUntested {
     NoSamples,
     /// No sample has a score of both.
     NoSharedSample {
-        /// Samples with a score of a.
+        /// Number of samples with a score of a.
         num_a: usize,
-        /// Samples with a score of b.
+        /// Number of samples with a score of b.
         num_b: usize,
     },
-    /// All samples that have a score of both show the same image: how scores vary from
-    /// image to image can't be told.
+    /// All samples with a score of both show the same image, so the variance between images is
+    /// unknown.
     OneImage {
-        /// Samples with a score of both.
+        /// Number of samples with a score of both.
         num_shared: usize,
     },
 }
@@ -87,24 +87,24 @@ impl WhyUntested {
     }
 }
 
-/// Why a test decided nothing.
+/// Why a test is undecided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undecided {
-    /// For programs.
+    /// The reason, for programs.
     pub reason: WhyUndecided,
-    /// As a sentence.
+    /// The reason as a sentence.
     pub because: String,
 }
 
 impl Comparison {
-    /// Whether nothing but more samples could make the test tell.
+    /// Whether only more samples could make the test decide.
     pub(crate) fn is_too_small(&self) -> bool {
         let reason = self.undecided.as_ref().map(|undecided| undecided.reason);
         use WhyUndecided::{IntervalWiderThanMargin, TooFewDisagreements};
         matches!(reason, Some(TooFewDisagreements | IntervalWiderThanMargin))
     }
 
-    /// What keeps an undecided test from a decision, as a clause.
+    /// The reason as a clause.
     pub(crate) fn obstacle(&self) -> String {
         match self.undecided.as_ref().map(|undecided| undecided.reason) {
             Some(WhyUndecided::NotSignificant) => format!(
@@ -136,23 +136,23 @@ impl Comparison {
     }
 }
 
-/// What stood in the way of a decision.
+/// What prevented a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyUndecided {
-    /// So few images disagree that the test could not have reached α even if all of them
-    /// favoured one side, and too few images agree to exclude a difference beyond the margin.
+    /// So few images differ that the test could not have reached α even if all of them favoured one
+    /// side, and too few images agree to exclude a difference beyond the margin.
     TooFewDisagreements,
-    /// The interval holds 0 and differences beyond the margin.
+    /// The interval contains 0 and differences beyond the margin.
     IntervalWiderThanMargin,
     /// The interval excludes 0, but p after Holm's correction is not below α.
     NotSignificant,
-    /// p after Holm's correction is below α, but the interval holds 0.
+    /// p after Holm's correction is below α, but the interval contains 0.
     IntervalHoldsZero,
 }
 
 impl WhyUndecided {
-    /// The reason with the figures of the comparison, as a plain sentence.
+    /// The reason with the comparison's numbers, as a plain sentence.
     pub(crate) fn sentence(self, comparison: &Comparison, margin: f64) -> String {
         let (disagree, images) = (comparison.num_disagreeing_images, comparison.num_images);
         let [low, high] = comparison.interval.map(signed_points);

@@ -1,9 +1,8 @@
-//! What each benchmark reports of its own: F1, scores of tasks, circular accuracy and
-//! whatever else its figures are, of every cell, with tests against the baseline strategy
-//! and against no pruning.
+//! Each benchmark's own figures (F1, scores of tasks, circular accuracy and others) for every cell,
+//! with tests against the baseline strategy and against no pruning.
 //!
-//! Figures are computed over whole units (an image with its two questions, a question in all
-//! rotations) that a cell answered. A test is made on the units that both cells answered.
+//! Figures are computed over complete units (an image with its two questions, a question in all
+//! rotations) that a cell answered. A test uses the units that both cells answered.
 
 mod pairs;
 mod tested;
@@ -25,18 +24,18 @@ use crate::error::ReportError;
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// A benchmark's own figures of every cell.
+/// A benchmark's own figures for every cell.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatasetFigures {
-    /// The dataset, as strata call it.
+    /// The dataset, as named in strata.
     pub dataset: String,
-    /// The benchmark, as papers write it.
+    /// Title of the benchmark, as papers write it.
     pub benchmark: &'static str,
     /// Names of the figures, in order.
     pub names: Vec<String>,
-    /// Those that papers print.
+    /// Names of the figures that papers print.
     pub headlines: Vec<String>,
-    /// Figures that are the accuracy of the other tables and are not repeated here.
+    /// Figures that equal the accuracy in the other tables and are not repeated here.
     pub same_as_accuracy: Vec<String>,
     /// Every cell, in the order of the grid.
     pub cells: Vec<CellFigures>,
@@ -44,8 +43,8 @@ pub struct DatasetFigures {
     pub comparisons: Vec<FigureComparison>,
     /// Tests that could not be made, each with its reason.
     pub untested: Vec<UntestedFigure>,
-    /// Ids of questions that no figure counts, because scoring an answer again doesn't give
-    /// the score that was recorded.
+    /// Ids of questions that no figure includes, because rescoring an answer gives another score
+    /// than the recorded one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contradicted: Vec<String>,
 }
@@ -55,32 +54,32 @@ pub struct DatasetFigures {
 pub struct CellFigures {
     /// The cell's id.
     pub cell: String,
-    /// Questions that the figures are over.
+    /// Number of questions that the figures cover.
     pub n: usize,
-    /// What counts as one, and what was left out.
+    /// The unit, and the numbers of complete and incomplete units.
     #[serde(flatten)]
     pub units: UnitCounts,
-    /// One per name of [`DatasetFigures::names`]; accuracies in percent.
+    /// One figure per name in [`DatasetFigures::names`]; accuracies are in percent.
     pub figures: Vec<Figure>,
 }
 
-/// a against b by one figure, on the units that both answered; in the figure's own unit.
+/// Comparison of a with b by one figure, on the units that both answered; in the figure's own unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FigureComparison {
-    /// The figure.
+    /// Name of the figure.
     pub figure: String,
-    /// What b is to a.
+    /// The role of b.
     pub reference: Reference,
-    /// What is tested.
+    /// Label of what is tested.
     pub a: String,
-    /// What it is tested against.
+    /// Label of the reference.
     pub b: String,
-    /// Tests that are corrected together have the same family: those of one figure of one
-    /// dataset, by the rule that families of accuracies go by.
+    /// Tests with the same family are corrected together: those of one figure of one dataset, by
+    /// the same rule as for accuracies.
     pub family: String,
-    /// Images, or questions in all rotations.
+    /// Number of images, or of questions in all rotations.
     pub num_images: usize,
-    /// Those on which a and b differ.
+    /// Number of those on which a and b differ.
     pub num_disagreeing_images: usize,
     /// The figure of a.
     pub value_a: f64,
@@ -88,46 +87,47 @@ pub struct FigureComparison {
     pub value_b: f64,
     /// a − b.
     pub difference: f64,
-    /// Of the difference: clustered for means, over bootstrap draws for other figures.
+    /// Standard error of the difference: clustered for means, from bootstrap draws for other
+    /// figures.
     pub standard_error: f64,
-    /// Interval of the difference.
+    /// Confidence interval of the difference.
     pub interval: Option<[f64; 2]>,
     /// Why there is no interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_interval: Option<String>,
-    /// How the interval came about.
+    /// Method of the interval.
     pub interval_method: IntervalKind,
-    /// How sure it is.
+    /// Confidence level of the interval.
     pub confidence: f64,
     /// Two-sided p: sign flips per image for means, swapped labels per image for others.
     pub p: f64,
-    /// How `p` came about.
+    /// Method of `p`.
     pub method: PermutationMethod,
     /// `p` after Holm's correction over the family.
     pub p_holm: f64,
-    /// Tests in the family.
+    /// Number of tests in the family.
     pub family_size: usize,
-    /// Better or worse where p after Holm's correction is below α and the interval excludes
-    /// 0; equivalent by the study's margin for means alone.
+    /// Better or worse where p after Holm's correction is below α and the interval excludes 0;
+    /// equivalent, by the study's margin, only for means.
     pub outcome: Outcome,
 }
 
 /// A figure of a pair that could not be tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UntestedFigure {
-    /// The figure.
+    /// Name of the figure.
     pub figure: String,
-    /// What b is to a.
+    /// The role of b.
     pub reference: Reference,
-    /// What was to be tested.
+    /// Label of what was to be tested.
     pub a: String,
-    /// What it was to be tested against.
+    /// Label of the reference.
     pub b: String,
-    /// Why not, as a sentence.
+    /// The reason as a sentence.
     pub because: String,
 }
 
-/// The figures of every dataset that is a benchmark's.
+/// The figures of all datasets that belong to benchmarks.
 pub(crate) fn figures(
     run: &Run,
     cell_index: &CellIndex,
@@ -143,15 +143,15 @@ pub(crate) fn figures(
     Ok(all)
 }
 
-/// What all cells answered of one dataset.
+/// All cells' answers on one dataset.
 struct Answers {
     sets: AnswerSets,
-    /// Positions of its samples in the run's records.
+    /// Indices of its samples in the run's records.
     records: Vec<usize>,
 }
 
 impl Answers {
-    /// None for a dataset that is no benchmark's.
+    /// `None` for a dataset that belongs to no benchmark.
     fn new(run: &Run, dataset: usize) -> Option<Answers> {
         let spec = &run.spec.datasets[dataset];
         let benchmark = benchmark_of(&spec.name, spec.answer_rule)?;
@@ -161,7 +161,7 @@ impl Answers {
             benchmark,
             answer_rule: spec.answer_rule,
             samples: records.iter().map(|&at| sample(&run.records[at])).collect(),
-            // Runs of earlier versions don't say that a limit left samples out.
+            // Runs of earlier versions don't record that a limit omitted samples.
             is_cut: spec.subset.is_some()
                 || run.spec.config.limit == Some(spec.num_samples)
                 || !run.is_complete(),
@@ -174,7 +174,7 @@ impl Answers {
     }
 }
 
-/// The question of a record. Records don't hold the options of choices apart.
+/// The question of a record. Records don't store the options of choices separately.
 fn sample(record: &ReportSample) -> Sample {
     Sample {
         id: record.id.clone(),
@@ -189,19 +189,19 @@ fn sample(record: &ReportSample) -> Sample {
     }
 }
 
-/// Figures of cells on the subsets of a dataset that they are computed over.
+/// Figures of cells, on the subsets of a dataset's questions over which they are computed.
 struct Scored<'a> {
     answers: &'a Answers,
-    /// The parts that there are, each once.
+    /// The distinct parts.
     parts: Vec<Part>,
-    /// By which questions are answered.
+    /// Index of a part by which questions are answered.
     known: HashMap<Vec<bool>, usize>,
-    /// By part and cell; why not, where they can't be computed.
+    /// Figures by part and cell, or why they can't be computed.
     figures: HashMap<(usize, usize), Result<SetFigures, String>>,
 }
 
 impl Scored<'_> {
-    /// The part of the questions that all of some cells answered.
+    /// The part of the questions that all of `cells` answered.
     fn part(&mut self, cells: &[usize]) -> usize {
         let answered = self.answers.sets.answered(cells);
         if let Some(&known) = self.known.get(&answered) {
@@ -212,7 +212,7 @@ impl Scored<'_> {
         self.parts.len() - 1
     }
 
-    /// Computes the figures of cells on parts, those that aren't known yet.
+    /// Computes the figures of cells on parts, unless they are known already.
     fn compute(&mut self, wanted: impl IntoIterator<Item = (usize, usize)>) {
         let mut wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
         wanted.sort_unstable();
@@ -312,7 +312,7 @@ fn of_dataset(
     Ok(figures)
 }
 
-/// A cell's figure by name, or why it has none.
+/// A cell's figure by name, or the reason why it has none.
 fn figure(set: &Result<SetFigures, String>, name: &str) -> Figure {
     let undefined = match set {
         Err(reason) => reason.clone(),

@@ -1,25 +1,25 @@
-//! Which cells are held against which by a benchmark's own figures.
+//! Pairs of cells that are compared by a benchmark's own figures.
 
 use super::Scored;
 use crate::analysis::cell_index::CellIndex;
 use crate::analysis::references::{Reference, family_name};
 use crate::run::Run;
 
-/// Two cells to be compared, by position in the grid.
+/// Two cells to compare, by index in the grid.
 #[derive(Debug, Clone)]
 pub(super) struct CellPair {
     pub(super) reference: Reference,
     pub(super) a: usize,
     pub(super) b: usize,
-    /// As tests of accuracies call their families; of each figure by itself.
+    /// Name of the family, as for tests of accuracies; each figure has its own.
     pub(super) family: String,
-    /// The questions that both answered.
+    /// The part of the questions that both answered.
     pub(super) part: usize,
 }
 
 /// Every studied cell against the baseline strategy at the same budget and h and against no
-/// pruning, in the families of the study; and every other cell against no pruning, a family
-/// of its own. The mean over seeds of chance is no set of answers: each seed is a cell here.
+/// pruning, in the families of the study; and every other cell against no pruning, as a family of
+/// its own. Chance is one cell per seed here, because a mean over seeds has no answers.
 pub(super) fn pairs(run: &Run, cell_index: &CellIndex, scored: &mut Scored<'_>) -> Vec<CellPair> {
     let rule = run.spec.config.statistics.holm_family;
     let mut pairs = Vec::new();

@@ -1,6 +1,6 @@
-//! Tests of a benchmark's own figures, by the same tests that `rescore` makes of two files:
-//! sign flips per image for figures that are means, the cluster bootstrap and swapped labels
-//! per image for those that are not.
+//! Tests of a benchmark's own figures, the same as `rescore` makes for two files: sign flips per
+//! image for figures that are means, the cluster bootstrap and swapped labels per image for the
+//! others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::analysis::scores::Column;
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// A figure of a pair, or why it has no test.
+/// The test of a figure of a pair, or why there is none.
 type Tested = Result<FigureComparison, UntestedFigure>;
 
-/// Tests every figure that can be tested, and adds what came of it.
+/// Makes all possible tests, and adds their results.
 pub(super) fn test(
     run: &Run,
     tester: &PairedTester,
@@ -86,7 +86,7 @@ impl Context<'_> {
         }
     }
 
-    /// Which cells of a pair have no such figure, and why; none where both have it.
+    /// Which cells of a pair lack the figure, and why; `None` where both have it.
     fn undefined(&self, pair: &CellPair, name: &str) -> Option<String> {
         let undefined = [pair.a, pair.b].into_iter().filter_map(|cell| {
             let set = self.scored.figures.get(&(pair.part, cell))?;
@@ -97,7 +97,7 @@ impl Context<'_> {
         (!undefined.is_empty()).then(|| undefined.join("; "))
     }
 
-    /// The tests of a figure that is a mean; nothing for any other.
+    /// The tests of a figure that is a mean; empty for any other.
     fn means(&self, name: &str) -> Result<Vec<Tested>, ReportError> {
         let mut columns: HashMap<(usize, usize), Column> = HashMap::new();
         let mut all = Vec::new();
@@ -179,7 +179,7 @@ impl Context<'_> {
             Some((*cell, set.totals.as_ref()?))
         };
         let sets: Vec<_> = cells.iter().filter_map(totals).collect();
-        // Each thread draws for itself, the same draws.
+        // Each thread makes the same draws itself.
         let per_thread = sets.len().div_ceil(rayon::current_num_threads()).max(1);
         let drawn: Result<Vec<Vec<(usize, DrawnTotals<'_>)>>, StatsError> = sets
             .par_chunks(per_thread)
@@ -251,7 +251,7 @@ impl Context<'_> {
     }
 }
 
-/// A comparison of scores of 0 to 1 as one of a figure in percent.
+/// Converts a comparison of scores from 0 to 1 to one of a figure in percent.
 fn in_percent(comparison: &Comparison, pair: &CellPair, name: &str) -> FigureComparison {
     FigureComparison {
         figure: name.to_owned(),
@@ -277,7 +277,7 @@ fn in_percent(comparison: &Comparison, pair: &CellPair, name: &str) -> FigureCom
     }
 }
 
-/// Holm's correction within each family, and what follows from it. Without an interval
+/// Applies Holm's correction within each family, and determines the outcomes. Without an interval
 /// nothing is better or worse.
 fn correct(comparisons: &mut [FigureComparison], tester: &PairedTester) -> Result<(), ReportError> {
     let mut families: BTreeMap<String, Vec<usize>> = BTreeMap::new();

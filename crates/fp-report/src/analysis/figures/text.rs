@@ -1,4 +1,4 @@
-//! What has to be said beside a benchmark's own figures, in sentences.
+//! Remarks on a benchmark's own figures, as sentences.
 
 use fp_data::rescore::Figure;
 use fp_eval::format::counted;
@@ -6,18 +6,18 @@ use fp_eval::format::counted;
 use super::{CellFigures, DatasetFigures, FigureComparison};
 use crate::analysis::references::Reference;
 
-/// Cells that are named in a sentence.
+/// Most cells that a sentence names.
 const MOST_NAMED: usize = 3;
 
 impl CellFigures {
-    /// A figure by name.
+    /// Looks up a figure by name.
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
     }
 }
 
 impl DatasetFigures {
-    /// The dataset by its own name, and the benchmark that its figures are of.
+    /// The dataset's name, and the benchmark of its figures.
     pub fn title(&self) -> String {
         format!("{} ({})", self.dataset, self.benchmark)
     }
@@ -39,7 +39,7 @@ impl DatasetFigures {
         })
     }
 
-    /// Figures that no test is made of.
+    /// Figures without any test.
     pub fn without_test(&self) -> Vec<&str> {
         let has_test = |name: &String| {
             self.comparisons.iter().any(|it| it.figure == *name)
@@ -49,8 +49,7 @@ impl DatasetFigures {
         names.map(String::as_str).collect()
     }
 
-    /// What a reader has to know: figures that are the accuracy, units that are cut,
-    /// questions that are left out.
+    /// Remarks for readers: figures that equal the accuracy, incomplete units, omitted questions.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.same_as_accuracy.is_empty() {
@@ -103,7 +102,7 @@ impl DatasetFigures {
         notes
     }
 
-    /// Why figures among `names` are undefined, those alike together.
+    /// Why figures in `names` are undefined; equal reasons are combined.
     pub fn undefined(&self, names: &[String]) -> Vec<String> {
         let mut groups: Vec<(&str, &str, Vec<&str>)> = Vec::new();
         for cell in &self.cells {
@@ -135,7 +134,7 @@ impl DatasetFigures {
     }
 }
 
-/// The first few, and how many more.
+/// The first few names, and the number of further ones.
 fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let first = names[..names.len().min(MOST_NAMED)].join(", ");

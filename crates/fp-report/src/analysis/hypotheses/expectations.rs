@@ -1,4 +1,4 @@
-//! What the study's configuration expects of several strategies together.
+//! Expectations in the study's configuration about several strategies together.
 
 use fp_eval::format::{interval_points, listed, p_value, points, signed_points};
 use fp_eval::study::config::{Expectation, Suffice};
@@ -34,7 +34,7 @@ fn not_tested(strategy: Option<&str>, hypothesis: &str, because: &str) -> Hypoth
     }
 }
 
-/// All leaders against each other strategy.
+/// The expected leaders against each other strategy.
 fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportError> {
     let cell_index = grounds.cell_index;
     let (only, verb, lacking) = match names {
@@ -99,7 +99,7 @@ fn lead(grounds: &Grounds<'_>, names: &[String]) -> Result<Hypothesis, ReportErr
     })
 }
 
-/// A strategy against the baseline, family by family.
+/// A strategy against the baseline, by question family.
 fn on_some_families(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportError> {
     let cell_index = grounds.cell_index;
     let hypothesis = format!("{name} leads on some tasks");
@@ -252,7 +252,7 @@ fn steadiest(grounds: &Grounds<'_>, name: &str) -> Result<Hypothesis, ReportErro
     })
 }
 
-/// Some strategies against all others, on some families.
+/// Some strategies against all others, on some question families.
 fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, ReportError> {
     let (names, on) = (&expected.strategies, listed(&expected.families));
     let verb = if names.len() == 1 {
@@ -291,7 +291,7 @@ fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, Repo
     }
     let suffices = |name: &str| {
         let of_it = || comparisons.iter().filter(|c| c.a == name);
-        // Not worse by the margin than every one: each test at α, so all of them at α.
+        // Not worse than any by the margin: each test is at α, hence all of them together are.
         of_it().next().is_some()
             && of_it().all(|c| {
                 let one_sided = c.interval[0] > -grounds.tester.margin();
@@ -326,7 +326,7 @@ fn suffice(grounds: &Grounds<'_>, expected: &Suffice) -> Result<Hypothesis, Repo
         test: format!(
             "on {}: {} against each other strategy (one not worse by {} points than any: \
              supported; each worse than some: refuted)",
-            // Those that the run has: the others are no part of the test.
+            // Those that the run has; the others are not part of the test.
             wanted
                 .iter()
                 .map(|family| family.name.as_str())

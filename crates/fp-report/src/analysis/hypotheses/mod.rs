@@ -14,22 +14,22 @@ use super::strata::Strata;
 use crate::error::ReportError;
 use crate::run::Run;
 
-/// What the data say of a hypothesis.
+/// Answer of the data to a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The test shows it.
     Supported,
-    /// The test shows the opposite, or that there is no difference worth speaking of.
+    /// The test shows the opposite, or that there is no relevant difference.
     Refuted,
-    /// The data don't tell.
+    /// The data are insufficient.
     Undecided,
-    /// This run doesn't ask it.
+    /// This run doesn't test it.
     NotTested,
 }
 
 impl Answer {
-    /// As it stands in tables.
+    /// The answer's name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Answer::Supported => "supported",
@@ -43,24 +43,24 @@ impl Answer {
 /// One registered hypothesis and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hypothesis {
-    /// The strategy that it is about; none for those about several.
+    /// The strategy that it is about; `None` for hypotheses about several.
     pub strategy: Option<String>,
-    /// As registered.
+    /// The hypothesis as registered.
     pub hypothesis: String,
     /// How it is tested.
     pub test: String,
-    /// What the data say.
+    /// The answer.
     pub answer: Answer,
-    /// Why, with numbers.
+    /// The reason, with numbers.
     pub because: String,
     /// The tests behind it.
     pub comparisons: Vec<Comparison>,
-    /// The tests that were not possible.
+    /// The pairs that could not be tested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untested: Vec<Untested>,
 }
 
-/// What hypotheses are answered from.
+/// The data that hypotheses are tested on.
 pub(crate) struct Grounds<'a> {
     pub(crate) run: &'a Run,
     pub(crate) cell_index: &'a CellIndex,
@@ -76,9 +76,8 @@ pub(crate) fn answers(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportEr
     Ok(answers)
 }
 
-/// Each strategy's own: that it tells better than the baseline which tokens to keep.
-/// Its mean over every budget and head count is tested against the baseline's, and
-/// against chance.
+/// Each strategy's own hypothesis: that it identifies the tokens to keep better than the baseline.
+/// Its mean over all budgets and head counts is tested against the baseline's, and against chance.
 fn of_strategies(grounds: &Grounds<'_>) -> Result<Vec<Hypothesis>, ReportError> {
     let Grounds {
         cell_index,

@@ -1,4 +1,4 @@
-//! Which cells are compared at which budget.
+//! Cells that are compared at each budget.
 
 use fp_eval::study::Cell;
 
@@ -12,8 +12,8 @@ pub(super) struct Contestant {
     pub(super) has_own_schedule: bool,
 }
 
-/// `[budgets]`: the methods that are compared at each, in the order of the grid. Nothing
-/// where a run has no method beside strategies and controls.
+/// `[budgets]`: the methods to compare at each, in the order of the grid. Empty where a run has
+/// only strategies and controls.
 pub(super) fn by_budget(
     grounds: &MethodGrounds<'_>,
     reference: &dyn Fn(usize) -> Option<usize>,
@@ -51,7 +51,7 @@ pub(super) fn by_budget(
     by_budget
 }
 
-/// As cells are called, without the budget.
+/// Label of a cell, without the budget.
 fn name(cell: &Cell) -> String {
     let label = cell.method.label();
     match cell.method.num_selected_heads() {
@@ -60,8 +60,8 @@ fn name(cell: &Cell) -> String {
     }
 }
 
-/// The budget whose reference has the layer average that is nearest to a cell's; the first
-/// of those alike.
+/// The budget whose reference has the layer average nearest to a cell's; the first of equally near
+/// ones.
 fn nearest(
     grounds: &MethodGrounds<'_>,
     reference: &dyn Fn(usize) -> Option<usize>,

@@ -1,5 +1,5 @@
-//! Whole pruning methods, budget by budget: each against one cell that all are held to,
-//! FastV by default, and against the mean over the seeds of chance.
+//! Whole pruning methods, budget by budget: each is tested against one reference cell, FastV by
+//! default, and against the mean over the seeds of chance.
 
 mod contestants;
 mod reference;
@@ -24,11 +24,11 @@ pub(crate) use words::{headline as method_headline, samples as samples_of_tests}
 pub struct MethodTests {
     /// The budget's label.
     pub budget: String,
-    /// What methods are tested against: a cell's id; none where the run has no such cell.
+    /// The reference: a cell's id; `None` where the run has no such cell.
     pub reference: Option<String>,
-    /// What the reference is called.
+    /// Name of the reference.
     pub reference_name: String,
-    /// Seeds of chance that methods are tested against the mean of.
+    /// Number of seeds of chance whose mean methods are tested against.
     pub num_random_seeds: usize,
     /// The methods, in the order of the grid.
     pub methods: Vec<MethodEntry>,
@@ -44,18 +44,18 @@ pub struct MethodEntry {
     pub cell: String,
     /// The method's name.
     pub method: String,
-    /// It has a schedule of its own instead of the budget, and stands at the budget whose
-    /// reference has the nearest layer average of visual tokens.
+    /// Whether the method has a schedule of its own instead of the budget. It is then listed at the
+    /// budget whose reference has the nearest layer average of visual tokens.
     pub has_own_schedule: bool,
-    /// B of the cell, by the tokens that enter a layer.
+    /// B of the cell: the mean number of visual tokens that enter a layer.
     pub average_visual_tokens: f64,
-    /// Against the reference; none for the reference itself and where no test was possible.
+    /// Test against the reference; `None` for the reference itself and where no test was possible.
     pub against_reference: Option<Comparison>,
-    /// Against the mean over the seeds of chance, on the samples that all of them answered.
+    /// Test against the mean over the seeds of chance, on the samples that all of them answered.
     pub against_random: Option<Comparison>,
 }
 
-/// What methods are tested on.
+/// The data that methods are tested on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MethodGrounds<'a> {
     pub(crate) run: &'a Run,
@@ -66,10 +66,9 @@ pub(crate) struct MethodGrounds<'a> {
     pub(crate) costs: &'a [CountedCost],
 }
 
-/// Every method of a run at every budget, `reference` giving the cell that they are held
-/// to at each; nothing for runs without a method beside strategies and controls. Tests
-/// against one reference at one budget are a family, or all of a study where it corrects
-/// them together.
+/// Every method of a run at every budget, with the reference cell at each given by `reference`;
+/// empty for runs with only strategies and controls. Tests against one reference at one budget are
+/// a family, or all tests of the study where it corrects them together.
 pub(crate) fn method_tests(
     grounds: &MethodGrounds<'_>,
     reference: &dyn Fn(usize) -> Option<usize>,
@@ -131,7 +130,7 @@ impl Budget<'_> {
         }
     }
 
-    /// Every method against the reference and against chance.
+    /// All methods against the reference and against chance.
     fn pairs(&self, contestants: &[Contestant]) -> Vec<Pair> {
         let MethodGrounds { run, scores, .. } = self.grounds;
         let cells = &run.spec.grid.cells;
@@ -171,7 +170,7 @@ impl Budget<'_> {
         }
     }
 
-    /// The budget's methods before any test.
+    /// The budget's methods, before any test.
     fn empty(&self, contestants: &[Contestant]) -> MethodTests {
         let cells = &self.grounds.run.spec.grid.cells;
         let entry = |contestant: &Contestant| MethodEntry {

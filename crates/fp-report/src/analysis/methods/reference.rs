@@ -1,13 +1,13 @@
-//! The cell that methods are held to.
+//! The reference cell of methods.
 
 use fp_eval::study::{Cell, Method};
 
 use crate::analysis::cell_index::CellIndex;
 use crate::run::Run;
 
-/// The cell that methods are held to at a budget: the one that the configuration's baseline
-/// names by its label, such as `sum+last_token`, with the most heads where there are
-/// several; else FastV, else the baseline strategy with the most heads.
+/// The reference cell at a budget: the one that the configuration's baseline names by its label,
+/// such as `sum+last_token`, with the most heads where there are several; else FastV, else the
+/// baseline strategy with the most heads.
 pub(crate) fn reference_cell(run: &Run, cell_index: &CellIndex, budget: usize) -> Option<usize> {
     let configured = run.spec.config.statistics.baseline.as_deref();
     let is_named = |cell: &Cell| configured.is_some_and(|name| cell.method.label() == name);
@@ -26,7 +26,7 @@ pub(crate) fn reference_cell(run: &Run, cell_index: &CellIndex, budget: usize) -
     named.or(cell_index.all_heads[budget]).or_else(of_baseline)
 }
 
-/// Of some cells of a budget the one with the most heads; the first of those alike.
+/// The wanted cell of a budget with the most heads; the first of equal ones.
 fn most_heads(run: &Run, budget: usize, is_wanted: &dyn Fn(&Cell) -> bool) -> Option<usize> {
     let cells = run.spec.grid.cells.iter().enumerate();
     let wanted = cells.filter(|(_, cell)| cell.budget == Some(budget) && is_wanted(cell));
@@ -42,7 +42,7 @@ fn most_heads(run: &Run, budget: usize, is_wanted: &dyn Fn(&Cell) -> bool) -> Op
         .map(|(index, _)| index)
 }
 
-/// What a reference is called: FastV by its name.
+/// Name of a reference; the control of all heads is called FastV.
 pub(crate) fn reference_name(cell: &Cell) -> String {
     match &cell.method {
         Method::Named { name, .. } if name == "all_heads" => "FastV (all_heads)".to_owned(),

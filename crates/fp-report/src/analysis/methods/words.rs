@@ -1,4 +1,4 @@
-//! What the tests of methods come to, in words.
+//! Results of the tests of methods, in words.
 
 use fp_eval::format::{counted, listed, points, signed_points};
 
@@ -6,7 +6,7 @@ use super::{MethodEntry, MethodTests};
 use crate::analysis::{Comparison, Outcome};
 
 impl Outcome {
-    /// What a reader is told of a method.
+    /// The outcome in a sentence about a method.
     pub const fn of_method(self) -> &'static str {
         match self {
             Outcome::Better => "better",
@@ -38,7 +38,7 @@ impl MethodTests {
         self.tested(|entry| entry.against_random.as_ref())
     }
 
-    /// The budget's outcomes as a sentence for each of reference and chance that was tested.
+    /// The budget's outcomes, as one sentence each about the reference and about chance, if tested.
     pub(crate) fn sentences(&self, at: &str) -> Vec<String> {
         let against = |name: &str, tests: &Tested<'_>| {
             if tests.is_empty() {
@@ -74,7 +74,7 @@ impl MethodTests {
     }
 }
 
-/// A method with its difference, where that says something.
+/// A method, with its difference where that is informative.
 fn named(entry: &MethodEntry, test: &Comparison) -> String {
     match test.outcome {
         Outcome::Undecided => entry.method.clone(),
@@ -82,7 +82,7 @@ fn named(entry: &MethodEntry, test: &Comparison) -> String {
     }
 }
 
-/// What tests are on, such as `96 questions on 32 images`, or the fewest and the most.
+/// The samples of tests, such as `96 questions on 32 images`; a range where they differ.
 pub(crate) fn samples(tests: &[(&MethodEntry, &Comparison)]) -> String {
     let range = |of: fn(&Comparison) -> usize, noun: &str| {
         let numbers = || tests.iter().map(|(_, test)| of(test));
@@ -99,7 +99,7 @@ pub(crate) fn samples(tests: &[(&MethodEntry, &Comparison)]) -> String {
     )
 }
 
-/// The methods of a run against the reference, in one sentence; none where nothing was
+/// Results of a run's methods against the reference, in one sentence; `None` where nothing was
 /// tested against it.
 pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
     let tests: Vec<(&MethodTests, &MethodEntry, &Comparison)> = all
@@ -165,8 +165,7 @@ pub(crate) fn headline(all: &[MethodTests], margin: f64) -> Option<String> {
     })
 }
 
-/// Budgets and differences of a method, the smallest and the largest where that is all that
-/// there is to tell.
+/// A method's differences by budget; only the smallest and the largest if it won at every budget.
 fn gains(won: &[(&str, f64)], num_budgets: usize) -> String {
     let differences = || won.iter().map(|(_, difference)| *difference);
     if won.len() == num_budgets && num_budgets > 1 {

@@ -1,4 +1,4 @@
-//! What stands in the way of believing a verdict.
+//! Reasons to distrust a verdict.
 
 use fp_eval::format::{counted, fixed, listed, percent, points, signed_points};
 
@@ -7,10 +7,11 @@ use crate::analysis::{
 };
 use crate::run::Run;
 
-/// Below this loss through dropping every image token, pruning can't be told from none.
+/// If dropping every image token loses less than this, pruning can't be distinguished from no
+/// pruning.
 const STAKE: f64 = 0.05;
 
-/// Cases of one kind that are named; the rest is counted.
+/// Most cases of one kind that are named; the others are counted.
 const NAMED: usize = 3;
 
 pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
@@ -90,7 +91,7 @@ pub(super) fn cautions(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     cautions
 }
 
-/// Strategies of which some cell is degenerate, with the largest share of samples.
+/// Strategies with a degenerate cell, with the largest share of samples.
 fn degenerate(cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
     let of_strategy = |strategy: usize| {
         let cells = cell_index.cells_of(strategy);
@@ -111,8 +112,8 @@ fn degenerate(cell_index: &CellIndex, analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// Cells that answer one thing to nearly everything, and gains that one answer brings.
-/// Controls without an image are left out: what they say is meant to be worthless.
+/// Cells that give one answer to nearly every question, and gains due to one answer. Controls
+/// without an image are omitted: their answers are worthless by design.
 fn frequent_answers(analysis: &Analysis) -> Vec<String> {
     let found: Vec<&FrequentAnswer> = analysis
         .frequent_answers
@@ -176,8 +177,8 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// What explains scores of cells that see the image, but for single answers that the notes
-/// of frequent ones have.
+/// Findings that explain scores of cells with an image, except single answers that the notes on
+/// frequent answers already mention.
 fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
     let is_known = |found: &LoudAnswers| {
         let mut frequent = analysis.frequent_answers.iter();
@@ -200,14 +201,14 @@ fn explained_scores(run: &Run, analysis: &Analysis) -> Option<String> {
     )
 }
 
-/// Whether a cell is none of the controls without an image: what those say is meant to be
-/// worthless.
+/// Whether a cell has the image in its input, unlike the controls without an image, whose answers
+/// are worthless by design.
 fn sees_the_image(analysis: &Analysis, cell: &str) -> bool {
     let cell = analysis.cell(cell);
     cell.is_some_and(|cell| !cell.method.is("no_image") && !cell.method.is("drop_all"))
 }
 
-/// The first cases and how many more there are; none without any.
+/// The first cases and the number of further ones; `None` without any.
 fn told(what: &str, mut cases: Vec<String>) -> Option<String> {
     let more = match cases.len().saturating_sub(NAMED) {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! Whether anything beats a reference, each strategy at its best number of heads.
+//! Tests whether any strategy beats a reference, each at its best number of heads.
 
 use fp_eval::format::{counted, interval_points, listed, points, signed_points};
 use fp_eval::study::Budget;
@@ -10,9 +10,9 @@ use crate::analysis::{
 };
 use crate::run::Run;
 
-/// A test that reliably shows differences up to this one has answered whether a strategy
-/// is worth having: published ones differ by several points at these budgets. What it
-/// can't tell lies below, and is said with it.
+/// A test that reliably detects differences of this size is sharp enough to show whether a strategy
+/// is worthwhile: published differences are several points at these budgets. Smaller differences
+/// remain undecided, which the text states.
 const SHARP: f64 = 0.05;
 
 /// Tests against one reference on the confirmation half.
@@ -21,24 +21,24 @@ pub(super) struct Contest<'a> {
     kind: StudyKind,
     best: &'a BestOfMany,
     margin: f64,
-    /// What it is called.
+    /// Name of the reference.
     pub(super) name: String,
-    /// The candidate, mean over all budgets; none where it is the reference itself or no
+    /// The candidate's test, mean over all budgets; `None` where it is the reference itself or no
     /// test was possible.
     average: Option<&'a Comparison>,
-    /// Every strategy at every budget that could be tested.
+    /// Tests of every strategy at every budget, where possible.
     entries: Vec<(&'a AtBestHeads, &'a Comparison)>,
-    /// Why a test with the reference wasn't possible, where one wasn't.
+    /// Why a test with the reference wasn't possible, if one wasn't.
     untested: Option<&'a str>,
     /// Whether the candidate is the reference itself.
     is_candidate: bool,
 }
 
-/// A test that was made, of a strategy at a budget.
+/// The test of a strategy at a budget.
 type Entry<'a> = (&'a AtBestHeads, &'a Comparison);
 
 impl<'a> Contest<'a> {
-    /// The contest with FastV or with the baseline; none where the run has no such cell.
+    /// The contest with FastV or with the baseline; `None` where the run has no such cell.
     pub(super) fn new(
         run: &'a Run,
         cell_index: &CellIndex,
@@ -104,13 +104,13 @@ impl<'a> Contest<'a> {
             .collect()
     }
 
-    /// Whether no test could show anything.
+    /// Whether no test could have shown a difference.
     pub(super) fn is_open(&self) -> bool {
         self.cannot_be_shown().is_some()
     }
 
-    /// Whether anything beats the reference, at a budget or over all: shown by one test
-    /// that shows it, excluded only where every test excludes it.
+    /// Whether anything beats the reference, at a budget or over all budgets: shown if one test
+    /// shows it, excluded only if every test excludes it.
     pub(super) fn beats(&self) -> Beats {
         let tests = || self.tests().map(|test| test.beats(self.margin));
         if tests().any(|beats| beats == Beats::Yes) {
@@ -122,13 +122,13 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Every test against the reference.
+    /// All tests against the reference.
     fn tests(&self) -> impl Iterator<Item = &'a Comparison> {
         let entries = self.entries.iter().map(|entry| entry.1);
         self.average.into_iter().chain(entries)
     }
 
-    /// Tests at single budgets that can't tell.
+    /// Undecided tests at single budgets.
     fn undecided(&self) -> Vec<&'a Comparison> {
         let tests = self.entries.iter().map(|entry| entry.1);
         tests
@@ -155,7 +155,7 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Why no test could show anything, whatever the answers were.
+    /// Why no test could have shown a difference, whatever the answers; `None` if some could.
     fn cannot_be_shown(&self) -> Option<String> {
         let images = self.best.num_confirm_images;
         let half = match images {
@@ -177,7 +177,7 @@ impl<'a> Contest<'a> {
             });
         }
         let alpha = 1.0 - self.run.spec.config.statistics.confidence;
-        // All images on one side is the most that a sign-flip test can see.
+        // The smallest p of a sign-flip test: all images favour one side.
         let least = |test: &Comparison| {
             let images = i32::try_from(test.num_images).unwrap_or(i32::MAX);
             2.0_f64.powi(1 - images) * test.family_size as f64
@@ -270,7 +270,7 @@ impl<'a> Contest<'a> {
             )
         };
         match self.average {
-            // Sharp enough to have shown what a reader looks for, and it didn't.
+            // Sharp enough to detect a relevant difference, and it didn't.
             Some(test)
                 if test.beats(self.margin) == Beats::Undecided
                     && test.min_detectable_difference <= SHARP =>
@@ -296,7 +296,7 @@ impl<'a> Contest<'a> {
                 let least = |test: &Comparison| test.min_detectable_difference;
                 let sharpest = open.iter().min_by(|a, b| least(a).total_cmp(&least(b)));
                 let because = match sharpest {
-                    // What the sharpest test can't tell no other one can.
+                    // If the sharpest test is too small, all others are too.
                     Some(test) if open.iter().all(|test| test.is_too_small()) => test.obstacle(),
                     _ => cannot_tell(),
                 };
@@ -340,7 +340,7 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// What was chosen, where it isn't tested over all budgets.
+    /// The selected strategy, where it isn't tested over all budgets.
     fn leader(&self) -> String {
         if self.is_candidate {
             let itself = &self.best.candidate;
@@ -376,7 +376,7 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// What a study varies.
+/// The kind of object that a study varies.
 pub(super) fn subject(kind: StudyKind) -> &'static str {
     match kind {
         StudyKind::A => "head strategy",
@@ -385,7 +385,7 @@ pub(super) fn subject(kind: StudyKind) -> &'static str {
     }
 }
 
-/// Numbers of heads, one for each budget, or one for all where they are alike.
+/// Numbers of heads, one per budget, or a single one where they are equal.
 fn heads_text(heads: &[usize]) -> String {
     match heads {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => format!("h = {first}"),
@@ -396,7 +396,7 @@ fn heads_text(heads: &[usize]) -> String {
     }
 }
 
-/// A budget by its label, as short as words allow.
+/// A budget by its label, abbreviated.
 fn short_budget(budgets: &[Budget], label: &str) -> String {
     let budget = budgets.iter().find(|budget| budget.label == label);
     match budget.map(|budget| (budget.kept, budget.prune_layer, &budget.schedule)) {

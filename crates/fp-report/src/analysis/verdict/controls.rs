@@ -1,4 +1,4 @@
-//! What the comparisons with chance and with FastV come to.
+//! Results of the comparisons with chance and with FastV, as sentences.
 
 use fp_eval::format::listed;
 
@@ -6,7 +6,7 @@ use super::budget_text;
 use crate::analysis::{Analysis, CellIndex, CellSummary, Outcome, Reference};
 use crate::run::Run;
 
-/// Which strategies say anything at all: those that beat chance somewhere.
+/// Which strategies carry a signal: those that beat chance somewhere.
 pub(super) fn against_random(
     run: &Run,
     cell_index: &CellIndex,
@@ -62,8 +62,8 @@ pub(super) fn against_random(
     ))
 }
 
-/// How the cells stand to FastV on all questions, without a choice among them: the
-/// largest of many differences is too large by chance, so none is named.
+/// Results of all cells against FastV on all questions. The largest of many differences is biased
+/// upwards, so no cell is named.
 pub(super) fn against_all_heads(cell_index: &CellIndex, analysis: &Analysis) -> Option<String> {
     let mut references = analysis.references.iter();
     let set = references.find(|set| set.reference == Reference::AllHeads)?;

@@ -1,4 +1,4 @@
-//! The plain line for people, and the numbers under it.
+//! The headline, and the numbers that support it.
 
 use fp_eval::format::{counted, interval_points, p_value, points, signed_points};
 use fp_eval::study::config::StudyKind;
@@ -90,9 +90,8 @@ pub(super) fn numbers(run: &Run, cell_index: &CellIndex, analysis: &Analysis) ->
     numbers
 }
 
-/// The leader of one budget against FastV and the baseline; none where it could be
-/// tested against neither. It leads on the selection half, which doesn't make it the
-/// best.
+/// The leader of one budget against FastV and the baseline; `None` where neither test was possible.
+/// It leads on the selection half, which doesn't make it the best.
 fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -> Option<String> {
     let against = |name: &str, test: &Comparison| {
         format!(
@@ -131,7 +130,7 @@ fn at_budget(at: &str, entry: &AtBestHeads, best: &BestOfMany, baseline: &str) -
     })
 }
 
-/// How these figures came about.
+/// How these figures were obtained.
 fn method(best: &BestOfMany) -> String {
     let contenders = match best.contenders.len() {
         0 => String::new(),

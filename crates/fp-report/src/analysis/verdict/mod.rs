@@ -1,8 +1,8 @@
-//! The verdict: what a run comes to, in sentences with numbers.
+//! The verdict: the conclusions from a run, in sentences with numbers.
 //!
-//! The first sentence answers what a reader asks: does anything beat FastV? Every
-//! strategy stands there at its best number of heads, chosen on one half of the images
-//! and tested on the other. Comparisons at equal numbers of heads are never a headline.
+//! The first sentence answers the main question: does anything beat FastV? Every strategy enters it
+//! at its best number of heads, selected on one half of the images and tested on the other.
+//! Comparisons at equal numbers of heads are never a headline.
 
 mod cautions;
 mod contest;
@@ -20,27 +20,26 @@ use crate::run::Run;
 use cautions::cautions;
 use controls::{against_all_heads, against_random};
 
-/// What a run comes to.
+/// Conclusions from a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// What failed, before everything else: how many questions for which reasons, then the
+    /// Failures, which come before everything else: how many questions for which reasons, then the
     /// first of them by name. Empty where everything was answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
-    /// The plain line to take away: whether anything beats FastV, and what is best.
+    /// The main conclusion: whether anything beats FastV, and what is best.
     pub headline: String,
-    /// The numbers under it: the best strategy at each budget, and whether anything
-    /// beats the baseline.
+    /// The numbers that support it: the best strategy at each budget, and whether anything beats
+    /// the baseline.
     pub numbers: Vec<String>,
-    /// What else is to be said, the most important first.
+    /// Further conclusions, the most important first.
     pub sentences: Vec<String>,
-    /// What stands in the way of believing it.
+    /// Reasons to distrust the verdict.
     pub cautions: Vec<String>,
 }
 
 impl Verdict {
-    /// What failed, the headline, its numbers and the cautions as plain text, each a
-    /// paragraph of its own.
+    /// Failures, headline, numbers and cautions as plain text, one paragraph each.
     pub fn brief(&self) -> String {
         let mut text = self.failed_text();
         text += &format!("{}\n\n", self.headline);
@@ -53,19 +52,19 @@ impl Verdict {
         text
     }
 
-    /// What failed as plain text: a paragraph, then a line for each that is named. Nothing
-    /// where everything was answered.
+    /// Failures as plain text: a paragraph, then one line for each that is named. Empty where
+    /// everything was answered.
     pub fn failed_text(&self) -> String {
         failed_text(&self.failed)
     }
 
-    /// Numbers and sentences, in their order.
+    /// Numbers and further sentences, in order.
     pub fn details(&self) -> impl Iterator<Item = &String> {
         self.numbers.iter().chain(&self.sentences)
     }
 }
 
-/// A sentence, then the lines that belong to it.
+/// A sentence, followed by its lines.
 fn failed_text(failed: &[String]) -> String {
     let Some((sentence, lines)) = failed.split_first() else {
         return String::new();
@@ -74,14 +73,14 @@ fn failed_text(failed: &[String]) -> String {
     format!("{sentence}\n{}\n", lines.collect::<String>())
 }
 
-/// What is said of failures before everything else.
+/// The sentences about failures that come before everything else.
 pub(crate) fn failed(failures: &Failures) -> Vec<String> {
     let sentence = failures.sentence();
     sentence.into_iter().chain(failures.first()).collect()
 }
 
 impl Failures {
-    /// As plain text: a paragraph, then a line for each that is named.
+    /// As plain text: a paragraph, then one line for each failure that is named.
     pub fn text(&self) -> String {
         failed_text(&failed(self))
     }
@@ -96,7 +95,7 @@ pub(crate) fn verdict(run: &Run, cell_index: &CellIndex, analysis: &Analysis) ->
     });
     let methods: Vec<String> = methods.collect();
     let strategies = headline::numbers(run, cell_index, analysis);
-    // What the study asks about comes first.
+    // The subject of the study comes first.
     let (numbers, others) = if cell_index.asks_about_methods() && !methods.is_empty() {
         (methods, strategies)
     } else {

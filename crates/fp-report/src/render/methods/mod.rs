@@ -1,5 +1,5 @@
-//! Methods in `summary.md`: what each does with the visual tokens and what that costs, and
-//! how whole methods stand to FastV and to chance.
+//! Methods in `summary.md`: the schedule and cost of each, and tests of whole methods against FastV
+//! and chance.
 
 mod rows;
 mod times;
@@ -16,13 +16,13 @@ use crate::analysis::{Comparison, MethodEntry, MethodTests, samples_of_tests};
 pub(super) use rows::{CostRow, cost_rows};
 pub(super) use times::{CellTimes, cell_times};
 
-/// What the columns of the table of costs mean.
+/// Explanation of the cost table's columns.
 pub(super) const COST_LEGEND: &str = "Schedule: image tokens, then those kept after each stage, such as `576→300@2→200@6` after layers 2 and 6; `@vision` and `@embeddings` are before layer 1. B is the mean over layers of the visual tokens that enter a layer; by output, as SparseVLM counts, of those that leave it. MACs are of the whole prompt's prefill in the decoder, the scoring of query strategies included; the cost of other methods' selection is measured, not counted.";
 
-/// What the measured columns mean.
+/// Explanation of the measured columns.
 pub(super) const TIMES_LEGEND: &str = "Measured, medians on one sample: the time to select tokens (with the reads of the vision tower where they can be separated) and the time that it saves in the decoder's prefill.";
 
-/// How tests of methods are to be read.
+/// Explanation of the tests of methods.
 pub(super) const TESTS_LEGEND: &str = "Paired by question, in points of accuracy, with p by Holm's correction over the methods of a budget; undecided: neither shown to differ nor shown to be within the margin. The number of tokens kept doesn't account for the layers before they are dropped; B, the mean over layers of the visual tokens that enter a layer, does.";
 
 /// The sections of `summary.md`.
@@ -33,7 +33,7 @@ pub(super) fn section(source: &Source<'_>, text: &mut String) {
     costs_table(source, text);
 }
 
-/// What methods with a schedule of their own are marked with.
+/// The note on methods with a schedule of their own.
 pub(super) fn own_schedule_note(tests: &MethodTests) -> Option<String> {
     let own = tests.methods.iter().filter(|entry| entry.has_own_schedule);
     let names: Vec<String> = own
@@ -60,7 +60,7 @@ pub(super) fn own_schedule_note(tests: &MethodTests) -> Option<String> {
     })
 }
 
-/// Seeds of chance in words.
+/// The number of seeds of chance, in words.
 pub(super) fn random_text(tests: &MethodTests) -> String {
     match tests.num_random_seeds {
         0 => "random".to_owned(),
@@ -223,12 +223,12 @@ fn costs_table(source: &Source<'_>, text: &mut String) {
     }
 }
 
-/// Mean tokens: whole where they are.
+/// A mean number of tokens, without decimals if it is whole.
 pub(super) fn tokens(mean: f64) -> String {
     fixed(mean, if mean.fract() == 0.0 { 0 } else { 1 })
 }
 
-/// Milliseconds that may be negative.
+/// Milliseconds with a sign.
 pub(super) fn ms_signed(value: f64) -> String {
     if value < 0.0 {
         format!("−{}", ms(-value))

@@ -1,23 +1,23 @@
-//! One row per method and budget: the schedule of its visual tokens, and what that costs.
+//! One row per method and budget: the schedule of its visual tokens, and its cost.
 
 use fp_eval::study::{Cell, CountedCost, Method};
 
 use super::times::{CellTimes, cell_times};
 use crate::render::Source;
 
-/// Cells of one method, or of strategies that cost the same.
+/// Cells of one method, or of strategies with equal costs.
 #[derive(Debug, Clone)]
 pub(in crate::render) struct CostRow<'a> {
-    /// The cell's id, or how many strategies it stands for.
+    /// The cell's id, or the number of strategies that it represents.
     pub(in crate::render) name: String,
-    /// The counted cost: the first cell's, which the others share.
+    /// The computed cost of the first cell, which the others share.
     pub(in crate::render) cost: &'a CountedCost,
-    /// What was measured of it.
+    /// The measured times.
     pub(in crate::render) times: Option<CellTimes>,
 }
 
 impl CostRow<'_> {
-    /// MACs of the whole prompt, three matrices per MLP, with scoring where it is counted.
+    /// MACs of the whole prompt, with three matrices per MLP, and with scoring if it is counted.
     pub(in crate::render) fn macs(&self) -> f64 {
         self.cost
             .macs
@@ -25,15 +25,15 @@ impl CostRow<'_> {
             .map_or(f64::NAN, |macs| macs.sequence)
     }
 
-    /// The same as a share of the unpruned ones.
+    /// MACs relative to the unpruned ones.
     pub(in crate::render) fn share(&self) -> f64 {
         let macs = self.cost.macs.first();
         macs.map_or(f64::NAN, |macs| macs.sequence_ratio())
     }
 }
 
-/// Rows in the order of the grid. Strategies of a budget that cost the same are one row,
-/// and so are the seeds of a method; cells without an answer have none.
+/// Rows in the order of the grid. Strategies of a budget with equal costs share a row, and so do
+/// the seeds of a method; cells without an answer have none.
 pub(in crate::render) fn cost_rows<'a>(source: &Source<'a>) -> Vec<CostRow<'a>> {
     let cells = &source.run.spec.grid.cells;
     let mut groups: Vec<Vec<usize>> = Vec::new();

@@ -1,25 +1,25 @@
-//! What was measured of a cell: the time to its first token, what choosing its tokens
-//! takes, and what it saves of the prefill.
+//! Measured times of a cell: time to the first token, time to select tokens, and savings in the
+//! prefill.
 
 use fp_eval::efficiency::{Efficiency, MeasuredSchedule, Pays};
 use fp_eval::study::Method;
 
 use crate::render::Source;
 
-/// Milliseconds of one cell, medians.
+/// Medians of one cell's times, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::render) struct CellTimes {
-    /// From the pixels to the first token, choosing tokens included.
+    /// From the pixels to the first token, token selection included.
     pub(in crate::render) first_token_ms: f64,
-    /// Choosing the tokens; none where nothing is chosen.
+    /// Selecting the tokens; `None` where nothing is selected.
     pub(in crate::render) selection_ms: Option<f64>,
-    /// What the decoder's prefill takes less than without pruning, choosing not counted.
+    /// Time saved in the decoder's prefill compared with no pruning, without the selection.
     pub(in crate::render) saved_ms: Option<f64>,
-    /// Whether choosing is worth it.
+    /// Whether the savings exceed the cost of selection.
     pub(in crate::render) pays: Option<Pays>,
 }
 
-/// None where nothing was measured that the cell costs as much as.
+/// `None` where no measured schedule has the same cost as the cell.
 pub(in crate::render) fn cell_times(
     source: &Source<'_>,
     efficiency: &Efficiency,
@@ -40,8 +40,7 @@ pub(in crate::render) fn cell_times(
     let schedule = match (found.method.name(), found.budget) {
         (Some("vanilla"), _) => schedules.position(|s| !s.is_pruned)?,
         (Some("drop_all"), _) => schedules.position(|s| s.is_pruned && !s.is_scored)?,
-        // What goes another way than one stage after layer K has a measurement of its own,
-        // or none.
+        // Methods that are not one stage after layer K have a measurement of their own, or none.
         (None | Some("all_heads" | "random" | "uniform_grid"), Some(budget)) => {
             let budget = &grid.budgets[budget];
             let is_one_stage = budget.schedule.is_none();
@@ -69,15 +68,15 @@ pub(in crate::render) fn cell_times(
     })
 }
 
-/// The dense prefill less the pruned one, scoring not counted.
+/// The dense prefill minus the pruned one, without scoring.
 fn saved(efficiency: &Efficiency, measured: &MeasuredSchedule) -> Option<f64> {
     let dense = efficiency.schedules.first()?;
     let own = measured.scoring_ms.map_or(0.0, |scoring| scoring.median);
     Some(dense.prefill_ms.median - (measured.prefill_ms.median - own))
 }
 
-/// Scoring and selection of a strategy at a schedule: its own, else the middle one of those
-/// that read the same rows; none for methods that read no attention.
+/// Scoring and selection of a strategy with a schedule: its own time, else the median of those that
+/// read the same rows; `None` for methods that read no attention.
 fn scoring_ms(efficiency: &Efficiency, schedule: usize, method: &Method) -> Option<f64> {
     let query = method.query_strategy()?;
     let num_heads = efficiency.plan.shape.num_heads;

@@ -1,4 +1,4 @@
-//! Accuracy against budget: what is best at each, beside the baseline and the controls.
+//! Accuracy against budget: the best at each, beside the baseline and the controls.
 
 use fp_eval::format::{counted, fixed, level, percent};
 use maud::{Markup, html};
@@ -35,7 +35,7 @@ pub(super) fn curves(source: &Source<'_>) -> Section {
     section("accuracy", "Accuracy against budget", &lead, content)
 }
 
-/// How much the first two lines are worth.
+/// Remarks on how reliable the first two lines are.
 fn caption(source: &Source<'_>) -> Markup {
     let num_cells = source.cell_index.studied().count();
     let num_budgets = source.cell_index.budgets.len().max(1);
@@ -57,8 +57,8 @@ fn caption(source: &Source<'_>) -> Markup {
     }
 }
 
-/// With more budgets than these there is no room to name strategies under each; the table
-/// below names them.
+/// Most budgets with room for the strategies' names below them; otherwise only the table names
+/// them.
 const MOST_NAMED: usize = 4;
 
 fn place(source: &Source<'_>, budget: usize) -> Frame {
@@ -159,7 +159,7 @@ fn overview(source: &Source<'_>, order: &[usize]) -> Vec<Series> {
     .collect()
 }
 
-/// The chart's first lines in words and figures, most tokens first.
+/// The chart's first lines as a table, most tokens first.
 fn leaders_table(source: &Source<'_>, order: &[usize]) -> Markup {
     let cell_index = source.cell_index;
     let mut table = Table::new(

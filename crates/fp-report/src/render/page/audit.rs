@@ -1,4 +1,4 @@
-//! What decided: ties, near-ties, and the rows that query strategies read.
+//! How selections were decided: ties, near-ties, and the rows that query strategies read.
 
 use fp_eval::format::{fixed, points};
 use maud::{Markup, html};

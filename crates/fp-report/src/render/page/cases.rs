@@ -1,4 +1,4 @@
-//! Case studies: samples on which something flips, with what each cell saw.
+//! Case studies: samples on which an answer flips, with each cell's visual input.
 
 use fp_eval::study::{RunRecord, SampleRecord};
 use maud::{Markup, html};
@@ -12,11 +12,11 @@ use crate::error::ReportError;
 use crate::lookup::records_of;
 use crate::render::Source;
 
-/// Cases per kind.
+/// Number of cases per kind.
 const PER_KIND: usize = 2;
 
-/// What a case shows, and when a sample does: right without pruning, under the
-/// candidate, under the baseline, and under the oracle.
+/// Description of a kind of case, and whether a sample is one, given the correctness without
+/// pruning, under the candidate, under the baseline, and under the oracle.
 type Kind = (&'static str, fn(bool, bool, bool, Option<bool>) -> bool);
 
 const KINDS: [Kind; 5] = [
@@ -43,7 +43,7 @@ const KINDS: [Kind; 5] = [
     ),
 ];
 
-/// Cells of a case, each with its name.
+/// The cells of a case, with their names.
 struct Cast {
     vanilla: usize,
     candidate: usize,
@@ -54,7 +54,7 @@ struct Cast {
 
 fn cast(source: &Source<'_>) -> Option<(String, Cast)> {
     let cell_index = source.cell_index;
-    // The tightest budget shows most.
+    // The tightest budget shows the largest effects.
     let budget = *ascending_budgets(source).first()?;
     let (candidate, baseline) = protagonists(source, budget);
     let (candidate, baseline) = (candidate?, baseline?);
@@ -121,7 +121,7 @@ pub(super) fn cases(
     Ok(Some(section("cases", "Case studies", &lead, content)))
 }
 
-/// Kind and sample; those with boxes first, then by index.
+/// Kinds and samples; those with boxes first, then by index.
 fn choose(source: &Source<'_>, cast: &Cast) -> Vec<(&'static str, usize)> {
     let records = &source.run.records;
     let mut order: Vec<usize> = (0..records.len()).collect();
@@ -202,7 +202,7 @@ fn answer(run: &RunRecord) -> Markup {
     }
 }
 
-/// Each grid's picture with dropped patches darkened and boxes framed.
+/// The picture of each grid with dropped patches darkened and boxes framed.
 fn drawn(
     views: &[View],
     picture: Option<usize>,

@@ -1,4 +1,4 @@
-//! Where time goes, measured and counted.
+//! Measured times and computed costs.
 
 use fp_eval::format::{bytes, fixed, scaled};
 use maud::{Markup, html};
@@ -29,23 +29,23 @@ pub(super) fn cost(source: &Source<'_>) -> Section {
     )
 }
 
-/// A stage of answering: how often it was done, and what it took.
+/// A stage of answering: how often it ran, and its time.
 struct Stage {
     name: &'static str,
-    /// What it is done once for.
+    /// The unit that it runs once for, such as an image.
     per: &'static str,
     count: usize,
     seconds: f64,
 }
 
 impl Stage {
-    /// Milliseconds of one.
+    /// Milliseconds per execution.
     fn each(&self) -> f64 {
         1e3 * self.seconds / self.count.max(1) as f64
     }
 }
 
-/// Stages of which one answer needs one each.
+/// The stages, each of which runs once for an answer.
 fn stages(times: &MeasuredTimes) -> [Stage; 5] {
     let stage = |name, per, count, seconds| Stage {
         name,
@@ -219,7 +219,7 @@ fn counted(source: &Source<'_>) -> Table {
     let mut cells: Vec<(String, Option<usize>)> = vec![("vanilla".to_owned(), cell_index.vanilla)];
     for budget in ascending_budgets(source).into_iter().rev() {
         let label = &cell_index.budgets[budget];
-        // Head strategies differ in nothing that is counted.
+        // Computed costs don't depend on the head strategy.
         let studied = best_at(source, budget).map(|best| best.cell);
         cells.push((format!("any strategy, {label}"), studied));
         cells.push((

@@ -1,4 +1,4 @@
-//! Accuracy by dataset, and the mean of what is left of the unpruned accuracy.
+//! Accuracy by dataset, and the mean share of the unpruned accuracy that is retained.
 
 use maud::{Render, html};
 
@@ -7,7 +7,7 @@ use super::roles::{by_budget, cells_at};
 use crate::analysis::BY_DATASET;
 use crate::render::Source;
 
-/// Nothing for a run on a single dataset.
+/// `None` for a run on a single dataset.
 pub(super) fn datasets(source: &Source<'_>) -> Option<Section> {
     let names = source.run.dataset_names();
     if names.len() < 2 {
@@ -46,7 +46,8 @@ fn table(source: &Source<'_>, names: &[String], budget: usize) -> Table {
         let number = |value: Option<f64>| Field::or_dash(value, Field::percent);
         let mean = match (source.analysis.relative.is_empty(), values.mean) {
             (true, _) => Field::Empty,
-            // From half of the unpruned accuracy on, which nothing of interest falls below.
+            // Shaded from half of the unpruned accuracy upwards, since relevant values are not
+            // below it.
             (false, mean) => {
                 Field::or_dash(mean, |mean| Field::percent(mean).shaded(2.0 * mean - 1.0))
             }
@@ -62,7 +63,7 @@ fn table(source: &Source<'_>, names: &[String], budget: usize) -> Table {
     table
 }
 
-/// What is not pruned first, then the budget's cells, chance as the mean over its seeds.
+/// Cells without pruning first, then the budget's cells; chance is the mean over its seeds.
 fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
     let cell_index = source.cell_index;
     let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
@@ -88,9 +89,9 @@ fn rows(source: &Source<'_>, budget: usize) -> Vec<(String, Vec<usize>)> {
     rows
 }
 
-/// Means over some cells; none where one of them has none.
+/// Means over some cells; `None` where one of them has no value.
 struct Values {
-    /// By dataset, as the others.
+    /// By dataset, as in the other tables.
     accuracy: Vec<Option<f64>>,
     relative: Vec<Option<f64>>,
     mean: Option<f64>,

@@ -1,4 +1,4 @@
-//! Strategies against what they are held to: differences with intervals.
+//! Strategies against their references: differences with intervals.
 
 use fp_eval::format::{interval_points, p_value, points, signed_points};
 use maud::{Markup, html};
@@ -9,7 +9,7 @@ use super::roles::ascending_budgets;
 use crate::analysis::{Reference, ReferenceComparisons};
 use crate::render::Source;
 
-/// What a reader looks for first.
+/// References in the order of interest to readers.
 const ORDER: [Reference; 5] = [
     Reference::AllHeads,
     Reference::Baseline,
@@ -56,7 +56,7 @@ fn described(reference: Reference, label: &str) -> String {
     }
 }
 
-/// A panel for each budget, most tokens first, on one scale.
+/// One panel per budget, most tokens first, on a common scale.
 fn panels(source: &Source<'_>, set: &ReferenceComparisons, against: &str) -> Markup {
     let (analysis, cell_index) = (source.analysis, source.cell_index);
     let bounds = set

@@ -1,4 +1,4 @@
-//! What pruning saves, measured: accuracy against time and against what is counted.
+//! Measured savings of pruning: accuracy against time and against computed costs.
 
 use fp_eval::efficiency::{
     Efficiency, MeasuredSchedule, describe, ms, overview, pareto_front, tables, with_spread,
@@ -13,7 +13,7 @@ use crate::render::Source;
 use crate::render::efficiency::OTHER_RUN;
 use crate::render::methods::cell_times;
 
-/// A way to answer, what it is worth, and what it costs.
+/// A cell with its accuracy and costs.
 struct Point {
     name: String,
     style: usize,
@@ -25,7 +25,7 @@ struct Point {
     is_on_macs_front: bool,
 }
 
-/// Styles of points with the names of their groups.
+/// Styles of points, with the names of their groups.
 const GROUPS: [(usize, &str); 6] = [
     (3, "dense"),
     (0, "strategies"),
@@ -129,7 +129,7 @@ fn dots(points: &[Point], of: fn(&Point) -> (f64, bool)) -> Vec<Dot> {
         .collect()
 }
 
-/// Every cell that answered and whose schedule was measured.
+/// All answered cells whose schedule was measured.
 fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
     let (analysis, grid) = (source.analysis, &source.run.spec.grid);
     let mut points: Vec<Point> = Vec::new();
@@ -140,7 +140,7 @@ fn points(source: &Source<'_>, efficiency: &Efficiency) -> Vec<Point> {
             Some("all_heads") => 7,
             Some("uniform_grid") => 6,
             Some("drop_all") => 5,
-            // Seeds are averaged below; the others are no methods that one could use.
+            // Seeds are averaged below; the others are not usable methods.
             Some("random" | "no_image" | "oracle") => continue,
             Some(_) => 2,
         };
@@ -190,7 +190,7 @@ fn point(
     })
 }
 
-/// The points that lie on either front.
+/// The points on either front.
 fn front_table(points: &[Point]) -> Table {
     let mut on_front: Vec<&Point> = points
         .iter()
@@ -258,7 +258,7 @@ fn figures(efficiency: &Efficiency) -> Markup {
     }
 }
 
-/// The fastest budget: dropping every image token is a control, not a way to prune.
+/// The fastest budget, without dropping every image token, which is a control rather than a method.
 fn fastest(efficiency: &Efficiency) -> Option<&MeasuredSchedule> {
     let planned = efficiency.plan.schedules.iter().zip(&efficiency.schedules);
     let budgets = planned.filter(|(planned, _)| planned.is_scored);

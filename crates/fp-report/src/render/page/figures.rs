@@ -1,4 +1,4 @@
-//! What each benchmark reports of its own.
+//! Each benchmark's own figures.
 
 use fp_eval::format::{fixed, p_number, signed};
 use maud::{Markup, html};
@@ -8,7 +8,7 @@ use crate::analysis::{CellFigures, DatasetFigures, FigureComparison, Reference};
 use crate::render::Source;
 use crate::render::figures::shown;
 
-/// Nothing for a run on no benchmark.
+/// `None` for a run without a benchmark.
 pub(super) fn figures(source: &Source<'_>) -> Option<Section> {
     let all = &source.analysis.figures;
     if all.is_empty() {
@@ -75,7 +75,7 @@ fn others(dataset: &DatasetFigures) -> Vec<String> {
     others.cloned().collect()
 }
 
-/// Headlines of every cell, each with its difference from no pruning.
+/// Headline figures of every cell, each with its difference from no pruning.
 fn headlines(dataset: &DatasetFigures, shown: &[&String]) -> Table {
     let mut columns = vec!["cell".to_owned(), "n".to_owned()];
     for name in shown {
@@ -115,7 +115,7 @@ fn every_figure(dataset: &DatasetFigures) -> Table {
     table
 }
 
-/// A figure with its mark; lines below the table say why it is undefined where it is.
+/// A figure with its mark; lines below the table state why it is undefined.
 fn value(dataset: &DatasetFigures, cell: &CellFigures, name: &str, digits: usize) -> Field {
     let comparison = dataset.comparison(name, Reference::Baseline, &cell.cell);
     let mark = comparison.map_or("", |comparison| comparison.outcome.mark());

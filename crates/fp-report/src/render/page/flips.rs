@@ -75,10 +75,10 @@ fn flips_table(source: &Source<'_>, order: &[usize], row: &Row) -> Table {
     table
 }
 
-/// What stands for one choice, at each budget.
+/// The cells of one table row, at each budget.
 struct Row {
     name: String,
-    /// Which cells these are, where the name doesn't say it.
+    /// Describes the cells, where the name doesn't.
     note: String,
     cells: Vec<Option<usize>>,
 }

@@ -1,4 +1,4 @@
-//! Where the images of records lie, found as the study found them.
+//! Location of the images of records, found as the study found them.
 
 use fp_data::dataset::{self, Dataset, ImageRef};
 use fp_eval::study::dataset_selector;
@@ -10,8 +10,8 @@ use crate::sample::ReportSample;
 #[derive(Debug)]
 pub(super) struct ImageSources<'a> {
     run: &'a Run,
-    /// Datasets whose images lie inside other files, by number; read when the first
-    /// such image is asked for.
+    /// Datasets whose images are inside other files, by number; read when the first such image is
+    /// requested.
     datasets: Vec<Option<Result<Dataset, String>>>,
 }
 
@@ -23,13 +23,13 @@ impl<'a> ImageSources<'a> {
         }
     }
 
-    /// The image of a record; else why it isn't to be had.
+    /// The image of a record, or why it isn't available.
     pub(super) fn of(&mut self, record: &ReportSample) -> Result<ImageRef, String> {
         let path = self.run.image_path(record);
         if path.is_file() {
             return Ok(ImageRef::from(path));
         }
-        // The name of a place inside another file says where, but not in which form.
+        // The name of a position inside another file doesn't give the file's form.
         if !record.image.contains('#') {
             return Err(format!("{} is not there", path.display()));
         }
@@ -38,8 +38,8 @@ impl<'a> ImageSources<'a> {
             .get_or_insert_with(|| open(&spec.config.datasets[record.dataset]))
             .as_ref()
             .map_err(String::clone)?;
-        // By its id, as a run may be of some samples only. Data that was changed since then
-        // must not put another image beside an answer.
+        // Looked up by id, since a run may cover only some samples. If the data were changed since,
+        // a different image must not be shown beside an answer.
         let same = dataset.samples.iter().find(|sample| {
             sample.id == record.id && sample.image.name(&dataset.folder) == record.image
         });

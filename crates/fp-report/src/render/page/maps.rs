@@ -1,4 +1,4 @@
-//! Maps: which heads were selected, which strategies are one, which patches are kept.
+//! Maps: selected heads, equivalent strategies, kept patches.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -164,7 +164,7 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
     ))
 }
 
-/// The maps of all that keeps tokens at a budget, strategies at one h.
+/// Retention maps of all cells with kept tokens at a budget, strategies at one h.
 fn retention_maps(source: &Source<'_>, budget: usize, count: usize) -> Markup {
     let (analysis, cell_index) = (source.analysis, source.cell_index);
     let side = source.run.grid_side();
@@ -197,7 +197,7 @@ fn retention_maps(source: &Source<'_>, budget: usize, count: usize) -> Markup {
             .map(|&count| f64::from(count) / map.n as f64)
             .collect()
     };
-    // One scale for maps that stand together; evenly spaced tokens are always kept.
+    // Adjacent maps have a common scale; it ignores evenly spaced tokens, which are always kept.
     let most = maps
         .iter()
         .filter(|(name, _)| name != "uniform_grid")

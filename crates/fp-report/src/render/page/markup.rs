@@ -1,5 +1,5 @@
-//! Parts that sections of the page share. What is put into a template is escaped by its
-//! type; only a [`ScriptJson`] has an escape of its own, and constants none.
+//! Elements that the page's sections share. Values in templates are escaped by type; only
+//! [`ScriptJson`] escapes itself, and constants are not escaped.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use maud::{Markup, Render, html};
 
 pub(super) use super::table::{Field, Table};
 
-/// A section of the page, and what links to it are called by.
+/// A section of the page, with the id and title for links to it.
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) id: &'static str,
     pub(super) markup: Markup,
 }
 
-/// A section. Its heading links to itself, to be copied.
+/// A section whose heading links to itself.
 pub(super) fn section(id: &'static str, title: &str, lead: &str, content: impl Render) -> Section {
     let markup = html! {
         section id=(id) aria-labelledby={ (id) "-title" } {
@@ -29,7 +29,7 @@ pub(super) fn section(id: &'static str, title: &str, lead: &str, content: impl R
     Section { id, markup }
 }
 
-/// A heading inside a section, with a link to itself.
+/// A heading inside a section, which links to itself.
 pub(super) fn heading(id: &str, title: &str) -> Markup {
     html! {
         h3 id=(id) { (title) (anchor(id, title)) }
@@ -42,9 +42,8 @@ fn anchor(id: &str, title: &str) -> Markup {
     }
 }
 
-/// JSON that can stand in a script element, whose text isn't escaped as other text is:
-/// nothing in it ends the element or opens a comment, and nothing ends a line of
-/// JavaScript.
+/// JSON for a script element, which has its own rules of escaping: nothing in it ends the element,
+/// opens a comment, or ends a line of JavaScript.
 #[derive(Debug)]
 pub(super) struct ScriptJson(String);
 
@@ -64,25 +63,25 @@ impl Render for ScriptJson {
     }
 }
 
-/// For scripts that are files of their own.
+/// For scripts in separate files.
 impl fmt::Display for ScriptJson {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-/// One of the groups of a [`chooser`].
+/// One group of a [`chooser`].
 #[derive(Debug)]
 pub(super) struct Group {
-    /// What the script knows it by.
+    /// Its value for the script.
     pub(super) value: String,
-    /// What it is called in the choice.
+    /// Its label in the choice.
     pub(super) text: String,
     pub(super) content: Markup,
 }
 
-/// Groups of which one is shown, the first before anything is chosen, and the choice
-/// above them where there are several.
+/// Groups of which one is shown, initially the first, with a choice above them if there are
+/// several.
 pub(super) fn chooser(name: &str, label: &str, groups: &[Group]) -> Markup {
     html! {
         @if groups.len() > 1 {

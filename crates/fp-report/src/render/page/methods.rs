@@ -1,5 +1,4 @@
-//! Whole methods: how they stand to FastV and to chance, and what each does with the visual
-//! tokens and costs.
+//! Whole methods: tests against FastV and chance, and the schedule and cost of each.
 
 use fp_eval::format::{fixed, interval_points, p_number, p_value, points, scaled, signed_points};
 use maud::{Markup, html};
@@ -14,7 +13,7 @@ use crate::render::methods::{
     own_schedule_note, random_text, tokens,
 };
 
-/// Which test of an entry a chart is of.
+/// Selects the test of an entry that a chart shows.
 type Test = fn(&MethodEntry) -> Option<&Comparison>;
 
 pub(super) fn methods(source: &Source<'_>) -> Section {
@@ -40,7 +39,7 @@ pub(super) fn methods(source: &Source<'_>) -> Section {
     section("methods", "Methods", &lead, content)
 }
 
-/// Most tokens first.
+/// Budgets with the most tokens first.
 fn in_order<'a>(source: &Source<'a>) -> Vec<&'a MethodTests> {
     let order = ascending_budgets(source).into_iter().rev();
     let labels = order.map(|budget| &source.cell_index.budgets[budget]);
@@ -49,7 +48,7 @@ fn in_order<'a>(source: &Source<'a>) -> Vec<&'a MethodTests> {
     found.collect()
 }
 
-/// Charts against the reference and against chance, for a choice between them.
+/// Charts against the reference and against chance, with a choice between them.
 fn against(source: &Source<'_>, tests: &[&MethodTests], first: &MethodTests) -> Markup {
     let of_reference: Test = |entry| entry.against_reference.as_ref();
     let of_random: Test = |entry| entry.against_random.as_ref();

@@ -1,9 +1,9 @@
-//! `report.html`: one page to be read by people, which asks for nothing of a network.
+//! `report.html`: one page for readers, which loads nothing from a network.
 //!
-//! Written in sections, the verdict first. Charts are SVG, heat maps are tables with
-//! shaded cells, so that every number can be read, copied and heard. The scripts make
-//! tables sortable, switch between groups, and run the sample explorer; what it shows
-//! lies in files beside the page where that is much.
+//! It consists of sections, with the verdict first. Charts are SVG and heat maps are tables with
+//! shaded cells, so that every number can be read, copied and read aloud. The scripts make tables
+//! sortable, switch between groups, and run the sample explorer, whose data are in files beside the
+//! page if they are large.
 
 mod accuracy;
 mod audit;
@@ -53,21 +53,21 @@ const SCRIPTS: [&str; 4] = [
     include_str!("script/start.js"),
 ];
 
-/// Most bytes of pictures in a page and beside it.
+/// Most bytes of pictures in the page and beside it.
 const MOST_PICTURE_BYTES: usize = 64 << 20;
 
-/// The page and what belongs to it.
+/// The page and the files beside it.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) html: String,
-    /// Files beside it; none where the page holds everything.
+    /// Files beside it; empty where the page contains everything.
     pub(crate) apart: Vec<Apart>,
 }
 
 /// A file beside the page.
 #[derive(Debug)]
 pub(crate) struct Apart {
-    /// In the folder [`crate::SAMPLES_FOLDER`].
+    /// Name in the folder [`crate::SAMPLES_FOLDER`].
     pub(crate) name: String,
     pub(crate) content: String,
 }
@@ -138,7 +138,7 @@ pub(crate) fn page(source: &Source<'_>) -> Result<Page, ReportError> {
     })
 }
 
-/// Pictures, each once, as squares of one unit; what shows them stretches them over its cells.
+/// The distinct pictures as unit squares; where they are shown, they are stretched over the cells.
 fn definitions(pictures: &Pictures<'_>) -> Markup {
     html! {
         @if pictures.of_page().next().is_some() {

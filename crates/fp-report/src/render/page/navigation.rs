@@ -1,10 +1,10 @@
-//! Links to the sections, which stay in sight.
+//! Links to the sections, which remain visible.
 
 use maud::{Markup, html};
 
 use super::markup::Section;
 
-/// Sections by what they are about: id and name.
+/// Sections by topic: id and name.
 const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
         "Results",
@@ -48,8 +48,8 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     ("Run", &[("run", "What was run")]),
 ];
 
-/// Links to those sections that the page has. Where there is little room they fold
-/// behind a button; without a script they are all there.
+/// Links to the sections of the page. On narrow pages they collapse behind a button; without
+/// scripts all are visible.
 pub(super) fn navigation(there: &[Section]) -> Markup {
     let is_there = |id: &str| there.iter().any(|section| section.id == id);
     html! {

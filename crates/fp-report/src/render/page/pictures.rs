@@ -1,5 +1,5 @@
-//! Images of samples, small enough for a page: squares as the vision tower sees them, or in
-//! their own shape where tokens lie on other grids.
+//! Images of samples, small enough for a page: squares as prepared for the vision tower, or in
+//! their own shape where tokens are on other grids.
 
 use std::collections::HashMap;
 
@@ -15,32 +15,31 @@ use crate::drawing::{shrunk, squared};
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// Pixels along a picture's longer side, at most.
+/// Largest side of a picture, in pixels.
 const SIDE: u32 = 224;
-/// Of 100.
+/// JPEG quality, from 0 to 100.
 const JPEG_QUALITY: u8 = 72;
-/// No picture is smaller.
+/// Lower bound on the bytes of a picture.
 const LEAST_BYTES: usize = 1024;
 
-/// Pictures of a report, each encoded once, up to a number of bytes.
+/// The pictures of a report, each encoded once, up to a total number of bytes.
 #[derive(Debug)]
 pub(super) struct Pictures<'a> {
     run: &'a Run,
     sources: ImageSources<'a>,
-    /// By dataset and what samples on one image share: a Parquet file holds an image
-    /// once for each of its questions.
+    /// Pictures by dataset and image id: a Parquet file repeats an image for each of its questions.
     known: HashMap<(usize, String), Option<usize>>,
-    /// Data of `data:image/jpeg;base64,` addresses.
+    /// Data for `data:image/jpeg;base64,` URLs.
     pub(super) encoded: Vec<String>,
-    /// Positions of those that the page shows by itself.
+    /// Indices of those that the page itself shows.
     stay: Vec<usize>,
-    /// Whether the page holds those alone.
+    /// Whether the page contains only those.
     is_apart: bool,
     most_bytes: usize,
     bytes_left: usize,
     num_left_out: usize,
     num_unreadable: usize,
-    /// Why the first one that couldn't be read couldn't.
+    /// Why the first unreadable one couldn't be read.
     unreadable: Option<String>,
 }
 
@@ -61,8 +60,8 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// Which picture shows a sample's image; none where it can't be read any more, its tokens
-    /// lie on no grid that is known, or it would be too much.
+    /// Index of the picture of a sample's image; `None` where the image can't be read any more, its
+    /// token grid is unknown, or the limit is exceeded.
     pub(super) fn of(&mut self, record: &ReportSample) -> Option<usize> {
         let aspect = self.run.spec.model.image_aspect;
         if aspect.is_none() && record.grids.is_empty() {
@@ -72,7 +71,7 @@ impl<'a> Pictures<'a> {
         if let Some(known) = self.known.get(&key) {
             return *known;
         }
-        // What is full need not be tried.
+        // Once the limit is reached, no picture is tried.
         let is_full = self.bytes_left < LEAST_BYTES;
         let encoded = if is_full {
             Ok(String::new())
@@ -103,12 +102,12 @@ impl<'a> Pictures<'a> {
         index
     }
 
-    /// Bytes of all pictures, encoded.
+    /// Total bytes of the encoded pictures.
     pub(super) fn bytes(&self) -> usize {
         self.encoded.iter().map(String::len).sum()
     }
 
-    /// Leaves to the page only what it shows by itself.
+    /// Restricts the page to the pictures that it shows itself.
     pub(super) fn keep_apart(&mut self) {
         self.is_apart = true;
     }
@@ -122,7 +121,7 @@ impl<'a> Pictures<'a> {
         Some(index)
     }
 
-    /// Pictures that the page holds, with their positions.
+    /// Pictures in the page, with their indices.
     pub(super) fn of_page(&self) -> impl Iterator<Item = (usize, &str)> {
         self.encoded
             .iter()
@@ -131,7 +130,7 @@ impl<'a> Pictures<'a> {
             .map(|(index, data)| (index, data.as_str()))
     }
 
-    /// What a reader should know of pictures that aren't there.
+    /// Remark on missing pictures.
     pub(super) fn note(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.num_left_out > 0 {
@@ -148,7 +147,7 @@ impl<'a> Pictures<'a> {
         (!parts.is_empty()).then(|| parts.join(" "))
     }
 
-    /// Made a square by `aspect`, else in its own shape.
+    /// Encodes the image, squared by `aspect` or in its own shape.
     fn encode(
         &mut self,
         record: &ReportSample,

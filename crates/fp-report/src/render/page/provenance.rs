@@ -1,4 +1,4 @@
-//! What was run: enough of model, data, settings, program and machine to repeat it.
+//! What was run: the model, data, settings, program and machine needed to repeat it.
 
 use fp_eval::format::{bytes, counted, fixed, level};
 use fp_eval::study::config::HolmFamily;
@@ -49,7 +49,7 @@ fn list(facts: &[(&str, String)]) -> Markup {
     }
 }
 
-/// Text to be copied, with a button that the script makes work.
+/// Text to copy, with a button that the script activates.
 fn copied(id: &str, what: &str, text: &str) -> Markup {
     html! {
         div.copied {
@@ -70,7 +70,7 @@ fn command(environment: &Environment) -> Markup {
     copied("run-command", "command", &line.join(" "))
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word quoted for a POSIX shell.
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,+@%".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
@@ -224,8 +224,8 @@ fn hashes(source: &Source<'_>) -> String {
     text
 }
 
-/// Seconds since 1970 as a date in UTC, by the civil calendar (H. Hinnant,
-/// chrono-compatible low-level date algorithms).
+/// Seconds since 1970 as a UTC date, by the algorithms of H. Hinnant, "chrono-compatible low-level
+/// date algorithms".
 fn date(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;

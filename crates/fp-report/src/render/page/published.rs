@@ -8,7 +8,7 @@ use crate::published::PublishedComparison;
 use crate::render::Source;
 use crate::render::published::{LEGEND, described, questions};
 
-/// Nothing where the run is not about anything that was published.
+/// `None` where the run is about nothing that was published.
 pub(super) fn published(source: &Source<'_>) -> Option<Section> {
     let published = source.analysis.published.as_ref()?;
     let content = match &published.why_none {

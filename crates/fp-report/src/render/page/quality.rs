@@ -1,4 +1,4 @@
-//! What the kept tokens cover: overlap with the evidence, spread and diversity.
+//! Quality of the kept tokens: overlap with the evidence, spread and diversity.
 
 use fp_eval::format::fixed;
 use maud::{Markup, html};

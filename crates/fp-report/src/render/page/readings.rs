@@ -1,5 +1,5 @@
-//! Other readings of the same answers: difficult samples alone, and by type of answer
-//! with answers that are given suspiciously often.
+//! Other analyses of the same answers: difficult samples only, and by type of answer, with
+//! suspiciously frequent answers.
 
 use fp_eval::format::{counted, percent, signed_points};
 use maud::{Markup, Render, html};

@@ -1,11 +1,11 @@
-//! Which budgets, strategies and cells a section shows, and what it calls them.
+//! Budgets, strategies and cells that a section shows, and their names.
 
 use maud::Markup;
 
 use super::markup::Group;
 use crate::render::Source;
 
-/// Budgets by the number of tokens, fewest first: positions in the configuration.
+/// Budgets by the number of tokens, fewest first, as indices in the configuration.
 pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
     let budgets = &source.run.spec.grid.budgets;
     let mut order: Vec<usize> = (0..budgets.len()).collect();
@@ -13,7 +13,7 @@ pub(super) fn ascending_budgets(source: &Source<'_>) -> Vec<usize> {
     order
 }
 
-/// What a section shows of each budget, most tokens first, for a choice among them.
+/// A section's content for each budget, most tokens first, for a choice among them.
 pub(super) fn by_budget(source: &Source<'_>, content: impl Fn(usize) -> Markup) -> Vec<Group> {
     let order = ascending_budgets(source).into_iter().rev();
     order
@@ -28,29 +28,29 @@ pub(super) fn by_budget(source: &Source<'_>, content: impl Fn(usize) -> Markup) 
         .collect()
 }
 
-/// The studied cell with the highest mean of some, at one budget. The highest of many
-/// means is too high by chance: this says where it is, not that it will stay there.
+/// The studied cell with the highest mean at one budget. The highest of many means is biased
+/// upwards, so another run may have another leader.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Leader {
     pub(super) strategy: usize,
-    /// Position among the head counts.
+    /// Index of the head count.
     pub(super) count: usize,
     pub(super) cell: usize,
     /// Mean score, 0 to 1.
     pub(super) mean: f64,
-    /// Cells with that very mean; it is the first of them in the configuration's order.
+    /// Number of cells with the same mean; this is the first in the configuration's order.
     pub(super) num_equal: usize,
 }
 
 impl Leader {
-    /// Strategy and h.
+    /// Names of strategy and h.
     pub(super) fn name(&self, source: &Source<'_>) -> String {
         let cell_index = source.cell_index;
         let name = &cell_index.strategies[self.strategy].name;
         format!("{name}, h = {}", cell_index.head_counts[self.count])
     }
 
-    /// The same, and that others are as high where they are.
+    /// The name, with a note if other cells have the same mean.
     pub(super) fn name_and_ties(&self, source: &Source<'_>) -> String {
         let name = self.name(source);
         match self.num_equal {
@@ -60,7 +60,7 @@ impl Leader {
     }
 }
 
-/// The highest mean at a budget, of the strategies that fit, over every h.
+/// The highest mean at a budget over every h, among the strategies that fit.
 fn leader(source: &Source<'_>, budget: usize, fits: impl Fn(usize) -> bool) -> Option<Leader> {
     let mut leader: Option<Leader> = None;
     for (strategy, count, at, cell) in source.cell_index.studied() {
@@ -90,23 +90,22 @@ pub(super) fn best_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
     leader(source, budget, |_| true)
 }
 
-/// The baseline at the h at which it has its highest mean.
+/// The baseline at the h with its highest mean.
 pub(super) fn baseline_at(source: &Source<'_>, budget: usize) -> Option<Leader> {
     leader(source, budget, |strategy| {
         source.cell_index.is_baseline(strategy)
     })
 }
 
-/// The best strategy of a budget and the baseline there, each at its best h; where the
-/// baseline leads, the best of the others stands beside it.
+/// The best strategy of a budget and the baseline there, each at its best h; where the baseline
+/// leads, the best of the others and the baseline.
 pub(super) fn protagonists(source: &Source<'_>, budget: usize) -> (Option<Leader>, Option<Leader>) {
     let cell_index = source.cell_index;
     let other = leader(source, budget, |strategy| !cell_index.is_baseline(strategy));
     (other, baseline_at(source, budget))
 }
 
-/// Cells of one budget with the names that tables give them: strategies at each h,
-/// then the controls.
+/// Cells of one budget with their names in tables: strategies at each h, then the controls.
 pub(super) fn cells_at(source: &Source<'_>, budget: usize) -> Vec<(String, usize)> {
     let cell_index = source.cell_index;
     let mut cells: Vec<(String, usize)> = cell_index

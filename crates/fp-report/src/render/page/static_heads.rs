@@ -1,4 +1,4 @@
-//! Heads chosen per sample against heads ranked once.
+//! Heads selected per sample against heads ranked once.
 
 use maud::html;
 

@@ -1,14 +1,14 @@
-//! Tables: readable as they stand; the script makes them sortable, filterable and
-//! downloadable from what each cell says of itself.
+//! Tables, readable without scripts. The script makes them sortable, filterable and downloadable
+//! from each cell's attributes.
 
 use fp_eval::format::percent;
 use maud::{Markup, Render, html};
 
-/// From as many rows on a table scrolls in a box of its own, under its head.
+/// Number of rows from which a table scrolls in a box of its own, below its header.
 const LONG: usize = 24;
 
-/// A table that scrolls by itself where it is wider than the page. Columns in which
-/// no row has anything are left out.
+/// A table that scrolls horizontally where it is wider than the page. Columns without any content
+/// are omitted.
 #[derive(Debug)]
 pub(super) struct Table {
     label: String,
@@ -20,30 +20,30 @@ pub(super) struct Table {
 /// One cell of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Field {
-    /// Heads its row.
+    /// The header of a row.
     Head(String),
-    /// Words.
+    /// Text.
     Text(String),
-    /// A figure, aligned with those above and below.
+    /// A number, aligned with those above and below.
     Number(String),
-    /// A figure that is known in full.
+    /// A number with its exact value.
     Figure(Figure),
-    /// Nothing to be said.
+    /// An empty cell.
     Empty,
 }
 
-/// A figure as it is read and as it is.
+/// A number as displayed, and its exact value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figure {
     text: String,
-    /// What is sorted by and downloaded, in the unit of the text.
+    /// Value for sorting and downloads, in the unit of the text.
     value: f64,
-    /// 0 to 1.
+    /// Shade from 0 to 1.
     shade: Option<f64>,
 }
 
 impl Field {
-    /// A figure as it is read, and in full in the same unit.
+    /// A number as displayed, and its exact value in the same unit.
     pub(super) fn exact(text: impl Into<String>, value: f64) -> Field {
         Field::Figure(Figure {
             text: text.into(),
@@ -57,17 +57,17 @@ impl Field {
         Field::exact(count.to_string(), count as f64)
     }
 
-    /// A share of 0 to 1 in percent.
+    /// A share from 0 to 1, in percent.
     pub(super) fn percent(share: f64) -> Field {
         Field::exact(percent(share), 100.0 * share)
     }
 
-    /// What `value` makes of something, and a dash for nothing.
+    /// The field of a value, or a dash for `None`.
     pub(super) fn or_dash<T>(value: Option<T>, field: impl FnOnce(T) -> Field) -> Field {
         value.map_or_else(|| Field::Number("–".to_owned()), field)
     }
 
-    /// The same on a shade of 0 to 1, where it is a figure.
+    /// The field with a shade from 0 to 1, if it is a figure.
     pub(super) fn shaded(self, shade: f64) -> Field {
         match self {
             Field::Figure(figure) => Field::Figure(Figure {
@@ -78,7 +78,7 @@ impl Field {
         }
     }
 
-    /// The same with a mark behind its text, where it is a figure.
+    /// The field with a mark after its text, if it is a figure.
     pub(super) fn marked(self, mark: &str) -> Field {
         match self {
             Field::Figure(figure) => Field::Figure(Figure {
@@ -119,15 +119,15 @@ impl Render for Figure {
     }
 }
 
-/// To twelve digits: as much as means and tests are good for, without the noise of a
-/// multiplication by 100 behind it.
+/// To twelve digits: as many as means and tests are accurate to, without the rounding error of a
+/// multiplication by 100.
 fn plain(value: f64) -> String {
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     format!("{rounded}")
 }
 
 impl Table {
-    /// `label` is what readers by ear get, and what a download is called.
+    /// `label` is what screen readers announce and the name of a download.
     pub(super) fn new(label: &str, class: &'static str, columns: &[&str]) -> Table {
         Table {
             label: label.to_owned(),

@@ -1,4 +1,4 @@
-//! Grids of image tokens as they are drawn: the picture, dropped patches dark, boxes framed.
+//! Drawings of image token grids: the picture, dropped patches dark, boxes framed.
 
 use std::fmt::Write as _;
 
@@ -9,22 +9,22 @@ use serde::{Serialize, Serializer};
 use crate::run::Run;
 use crate::sample::ReportSample;
 
-/// A grid of a sample's tokens, everything in cells. Names are short, as there are many.
+/// A grid of a sample's tokens; coordinates are in cells. Names are short, since there are many.
 #[derive(Debug, Serialize)]
 pub(super) struct View {
-    /// Cells beside each other.
+    /// Number of columns.
     #[serde(rename = "c")]
     pub(super) columns: usize,
-    /// Cells below each other.
+    /// Number of rows.
     #[serde(rename = "r")]
     pub(super) rows: usize,
-    /// Whether a token that is no cell ends each row.
+    /// Whether each row ends with a token that is no cell.
     #[serde(rename = "n")]
     has_newlines: bool,
-    /// Which of the image's tokens its first is.
+    /// Index of its first token among the image's tokens.
     #[serde(rename = "f")]
     first: usize,
-    /// Where the picture lies, `[x, y, width, height]`.
+    /// Position of the picture, `[x, y, width, height]`.
     #[serde(rename = "p", serialize_with = "rounded")]
     picture: [f64; 4],
     /// Boxes, `[x, y, width, height]`.
@@ -32,7 +32,7 @@ pub(super) struct View {
     pub(super) boxes: Vec<[f64; 4]>,
 }
 
-/// The grids of a sample's tokens; none where they aren't known.
+/// The grids of a sample's tokens; empty where they are unknown.
 pub(super) fn views(run: &Run, sample: &ReportSample) -> Vec<View> {
     let Some(places) = run.places(sample) else {
         return Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn views(run: &Run, sample: &ReportSample) -> Vec<View> {
 }
 
 impl View {
-    /// The picture of a square is squared too, and fills it.
+    /// For a square grid the picture is squared too, and fills it.
     fn new(grid: &PlacedGrid, first: usize, is_square: bool, boxes: &[[f64; 4]]) -> View {
         let (width, height) = (grid.columns as f64, grid.rows as f64);
         let [image_width, image_height] = grid.framing.size;
@@ -76,12 +76,12 @@ impl View {
         }
     }
 
-    /// Its token of a cell.
+    /// The token of a cell.
     fn token(&self, row: usize, column: usize) -> usize {
         self.first + row * (self.columns + usize::from(self.has_newlines)) + column
     }
 
-    /// A path around each patch that isn't kept.
+    /// An SVG path around each patch that isn't kept.
     fn dropped(&self, kept: &[usize]) -> String {
         let mut path = String::new();
         for row in 0..self.rows {
@@ -95,7 +95,7 @@ impl View {
         path
     }
 
-    /// As SVG; `label` says what is to be seen.
+    /// As SVG; `label` describes the content.
     pub(super) fn draw(
         &self,
         picture: Option<usize>,
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn tiles_by_hand() {
-        // 4 × 2 pixels: 2 × 2 cells of the squeezed image, then 4 × 4 cells of which two rows
-        // lie in padding, each row with its end.
+        // 4 × 2 pixels: 2 × 2 cells of the squeezed image, then 4 × 4 cells with two rows in
+        // padding, each row with an end-of-row token.
         let size = ImageSize {
             height: 2,
             width: 4,

@@ -1,4 +1,4 @@
-//! `finepruner data check`: what a folder holds, and what is wrong with it.
+//! `finepruner data check`: the datasets in a folder, and their problems.
 
 mod report;
 
@@ -103,8 +103,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     }
 }
 
-/// What a folder, or the name of one dataset, stands for; second, folders that are
-/// nothing that is recognised.
+/// The datasets that a name of a folder or of a dataset stands for, and folders in which nothing is
+/// recognised.
 fn find(name: &str) -> (Vec<Location>, Vec<PathBuf>) {
     let damaged = |error: anyhow::Error| {
         let place = Location::Damaged(PathBuf::from(name), format!("{error:#}"));

@@ -1,4 +1,4 @@
-//! What was found in datasets, as text and for programs.
+//! Findings about datasets, as text and as JSON.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use serde::Serialize;
 
 use crate::table::{WIDTH, table, wrap};
 
-/// Problems of a dataset that are named, unless all are asked for.
+/// Most problems of a dataset that are named, unless all are requested.
 const MOST_NAMED: usize = 20;
 
-/// A dataset, or what would be one if nothing were wrong with it.
+/// A dataset, or a candidate with problems.
 #[derive(Serialize)]
 pub(super) struct Entry {
-    /// What `--dataset` takes.
+    /// The selector for `--dataset`.
     selector: String,
     benchmark: &'static str,
     form: Option<Form>,
-    /// Whether a study on it runs.
+    /// Whether a study on it can run.
     is_complete: bool,
-    /// What is wrong with files as a whole.
+    /// Problems of whole files.
     errors: Vec<String>,
     #[serde(flatten)]
     found: Option<Found>,
@@ -29,9 +29,9 @@ pub(super) struct Entry {
     problems: Problems,
     /// Images with problems.
     image_problems: ImageProblems,
-    /// Images that can be used, with something that one should know.
+    /// Images that can be used, with a remark.
     image_notes: ImageNotes,
-    /// Boxes that reach over the edge of their image in a published benchmark.
+    /// Number of boxes in a published benchmark that extend beyond their image.
     num_cut_boxes: usize,
 }
 
@@ -52,7 +52,7 @@ struct Found {
 }
 
 impl Entry {
-    /// Of a dataset that was checked.
+    /// The entry of a checked dataset.
     pub(super) fn of(split: &DatasetSplit, checked: Checked) -> Entry {
         Entry {
             selector: split.selector(),
@@ -68,7 +68,7 @@ impl Entry {
         }
     }
 
-    /// Of a folder that holds none, or of a file that might be one.
+    /// The entry of a folder without a dataset, or of a file that might be one.
     pub(super) fn damaged(place: &Path, error: String) -> Entry {
         Entry {
             selector: place.display().to_string(),
@@ -119,7 +119,7 @@ impl Found {
         }
     }
 
-    /// An image with what was found about it and who asks about it.
+    /// A line about an image: the finding, and the questions on it.
     fn image_line<K>(&self, finding: &Finding<K>) -> String {
         let image = Path::new(&finding.image);
         let image = image.strip_prefix(&self.folder).unwrap_or(image).display();
@@ -131,7 +131,7 @@ impl Found {
         format!("{image}: {} ({uses})", finding.message)
     }
 
-    /// The file of questions, by its name in the dataset's folder.
+    /// The question file, by its name in the dataset's folder.
     fn questions(&self) -> String {
         let file = self.files.first().map(PathBuf::as_path);
         let file = file.unwrap_or(Path::new(""));
@@ -140,7 +140,7 @@ impl Found {
     }
 }
 
-/// A table of all, and what is wrong with each.
+/// A table of all datasets, and the problems of each.
 pub(super) fn text(entries: &[Entry], not_recognised: &[PathBuf], names_all: bool) -> String {
     let mut out = overview(entries);
     for entry in entries {
@@ -205,7 +205,7 @@ fn overview(entries: &[Entry]) -> String {
     table(&header, &rows, &[2, 3, 4])
 }
 
-/// Lines under a dataset's name, each with how far it is indented.
+/// Lines below a dataset's name, each with its indentation.
 fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     let most = if names_all { usize::MAX } else { MOST_NAMED };
     let mut lines: Vec<(usize, String)> = Vec::new();
@@ -281,8 +281,7 @@ fn remarks(entry: &Entry, names_all: bool) -> Vec<(usize, String)> {
     lines
 }
 
-/// What one should know of images that can be used, by kind: the first of each is named, or
-/// every one.
+/// Remarks on images that can be used, by kind: the first of each kind is named, or all of them.
 fn image_notes(entry: &Entry, found: &Found, names_all: bool) -> Vec<(usize, String)> {
     let notes = &entry.image_notes;
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Benchmarks of choices.
+//! Multiple-choice benchmarks.
 
 use super::shared::{id_or_place, one_answer};
 use crate::dataset::lines::LineFault;
@@ -11,7 +11,7 @@ use crate::metric::python_list::list;
 use crate::metric::{mmmu as mmmu_metric, scienceqa};
 use crate::sample::Sample;
 
-/// Columns of `lmms-lab/ai2d`: options, and the place of the right one as a text.
+/// Columns of `lmms-lab/ai2d`: options, and the index of the right one as text.
 pub(super) fn ai2d(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
     let choices = cells.texts("options", "text")?;
     let answer = cells.text("answer")?;
@@ -35,7 +35,7 @@ fn with_options(question: &str, choices: &[String]) -> String {
     format!("{text}\n{}", scienceqa::INSTRUCTION)
 }
 
-/// Columns of `lmms-lab/SEED-Bench`, whose `image` is a list: one image, or a video's.
+/// Columns of `lmms-lab/SEED-Bench`, whose `image` is a list: one image, or the frames of a video.
 pub(super) fn seedbench(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let choices = ["choice_a", "choice_b", "choice_c", "choice_d"]
         .map(|name| cells.text(name).map(str::to_owned));
@@ -57,7 +57,7 @@ pub(super) fn seedbench(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-/// What `data_id` names: a text, a number, or a list with one.
+/// The image id in `data_id`: a text, a number, or a list of one.
 fn image_of(cells: Cells<'_>) -> Result<Option<String>, LineFault> {
     if let Ok(id) = cells.id("data_id") {
         return Ok(Some(id));
@@ -71,7 +71,7 @@ pub(super) fn seedbench_left_out(cells: Cells<'_>) -> Result<Option<&'static str
     Ok((!is_image).then_some(dimensions::ON_VIDEO))
 }
 
-/// Columns of `Lin-Chen/MMStar`; a question lists its options itself.
+/// Columns of `Lin-Chen/MMStar`; the question lists its options itself.
 pub(super) fn mmstar(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let question = cells.text("question")?;
     let (category, fine) = (cells.optional("category")?, cells.optional("l2_category")?);
@@ -84,8 +84,8 @@ pub(super) fn mmstar(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-/// Columns of `MMMU/MMMU` and `lmms-lab/MMMU`: options as Python prints a list of texts, and
-/// answers too where there are several. Those of the split `test` are question marks.
+/// Columns of `MMMU/MMMU` and `lmms-lab/MMMU`: options as Python prints a list of strings, and
+/// answers too where there are several. The answers of the split `test` are question marks.
 pub(super) fn mmmu(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let id = cells.id("id")?;
     let kind = cells.text("question_type")?;
@@ -117,7 +117,7 @@ fn mmmu_options(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     })
 }
 
-/// Questions and options name the images that they need.
+/// Why a row is left out: its question or options refer to other images.
 pub(super) fn mmmu_left_out(cells: Cells<'_>) -> Result<Option<&'static str>, LineFault> {
     let options = mmmu_options(cells)?.join("\n");
     let text = format!("{}\n{options}", cells.text("question")?);

@@ -1,4 +1,4 @@
-//! From a row's cells to a sample, benchmark by benchmark.
+//! Converts a row's cells to samples, for each benchmark.
 
 mod choices;
 mod reading;
@@ -29,7 +29,7 @@ impl<'a> Context<'a> {
         Context { benchmark, split }
     }
 
-    /// Why a row isn't asked, if it isn't.
+    /// Why a row is left out, if it is.
     pub(super) fn left_out(self, cells: Cells<'_>) -> Result<Option<&'static str>, LineFault> {
         match self.benchmark {
             Benchmark::Seedbench => choices::seedbench_left_out(cells),
@@ -89,8 +89,8 @@ fn boxes(cells: Cells<'_>) -> Result<Vec<[f64; 4]>, LineFault> {
     Ok(boxes.iter().map(corners).collect())
 }
 
-/// A question per expression, which are several of one box. The right answer needs the
-/// image's size, and is filled in with it.
+/// One question per expression; several expressions share a box. The reference answer depends on
+/// the image's size and is filled in later.
 fn expressions(cells: Cells<'_>) -> Result<Vec<Sample>, LineFault> {
     let id = cells.id("question_id")?;
     let image_id = refcoco::image_id(cells.text("file_name")?);
@@ -184,7 +184,7 @@ fn pope(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-/// The question's id is the image's, and stands in two rows.
+/// One of the two questions on an image, which both have its id.
 fn mme_pair(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
     let image_id = cells.id("question_id")?;
     Ok(Sample {
@@ -206,7 +206,7 @@ fn science_qa(number: usize, cells: Cells<'_>) -> Result<Sample, LineFault> {
     for name in ["topic", "grade"] {
         key(&mut keys, name, cells.optional(name)?);
     }
-    // The Hub's columns have no id.
+    // The Hub's columns include no id.
     let id = id_or_place(number, cells);
     Ok(Sample {
         image_id: id.clone(),

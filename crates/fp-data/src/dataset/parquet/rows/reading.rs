@@ -23,7 +23,7 @@ pub(super) fn docvqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-/// The same, configuration `InfographicVQA`.
+/// Columns of `lmms-lab/DocVQA`, configuration `InfographicVQA`.
 pub(super) fn infovqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
     let question = document_question(cells)?;
     let operations = cells.texts("operation/reasoning", "type")?;
@@ -35,7 +35,7 @@ pub(super) fn infovqa(cells: Cells<'_>) -> Result<Sample, LineFault> {
     })
 }
 
-/// What both have.
+/// Columns that both configurations have.
 fn document_question(cells: Cells<'_>) -> Result<Sample, LineFault> {
     Ok(Sample {
         id: cells.id("questionId")?,

@@ -1,4 +1,4 @@
-//! Cells that several benchmarks have.
+//! Cells that several benchmarks share.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) fn one_answer(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     Ok(answer.map(str::to_owned).into_iter().collect())
 }
 
-/// What people answered. Test splits have empty texts in place of what they hold back.
+/// Human answers. Test splits have empty strings in place of answers that are withheld.
 pub(super) fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFault> {
     let answers = cells.texts("answers", "answer")?;
     if answers.iter().all(String::is_empty) {
@@ -30,7 +30,7 @@ pub(super) fn answers_of_people(cells: Cells<'_>) -> Result<Vec<String>, LineFau
     }
 }
 
-/// The row's own id where there is one, or else its place from 0; `number` counts from 1.
+/// The row's id if it has one, or else its index from 0; `number` counts from 1.
 pub(super) fn id_or_place(number: usize, cells: Cells<'_>) -> String {
     let own = cells.id("question_id");
     own.unwrap_or_else(|_| (number - 1).to_string())

@@ -1,4 +1,4 @@
-//! The columns of each benchmark, and what a sample has in them.
+//! The columns of each benchmark, and the value of each sample in them.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::metric::{mme, mmmu as mmmu_metric, refcoco, scienceqa, textvqa as tex
 use crate::metric::{vizwiz, vqa};
 use crate::sample::Sample;
 
-/// What a sample has in a column.
+/// Computes a sample's value in a column.
 type Of<'a, T> = Box<dyn Fn(&Sample) -> T + 'a>;
-/// The same, by the sample's place too.
+/// The same, given also the sample's index.
 type OfPlace<'a, T> = Box<dyn Fn(usize, &Sample) -> T + 'a>;
 
-/// A column, and what each sample has in it.
+/// A column, and the function that computes its values.
 pub(super) enum Column<'a> {
     Text(&'static str, Of<'a, String>),
     Number(&'static str, OfPlace<'a, i64>),
@@ -25,15 +25,15 @@ pub(super) enum Column<'a> {
     Numbers(&'static str, Of<'a, Vec<f64>>),
     /// The sample's image.
     Image(&'static str),
-    /// A list with the sample's image.
+    /// A list of only the sample's image.
     Images(&'static str),
 }
 
-/// Columns of an image.
+/// Schema of an image's fields.
 const PICTURE: &str = "REQUIRED BYTE_ARRAY bytes; REQUIRED BYTE_ARRAY path (UTF8);";
 
 impl Column<'_> {
-    /// The column as the file's schema has it.
+    /// The column's declaration in the file's schema.
     pub(super) fn schema(&self) -> String {
         let list = |name: &str, element: &str| {
             format!(
@@ -76,7 +76,7 @@ fn question(benchmark: Benchmark, sample: &Sample) -> String {
         }
         Benchmark::Mmvet | Benchmark::Ocrbench => sample.question.clone(),
         Benchmark::Mmstar => mmstar::bare(&sample.question).to_owned(),
-        // What is asked is made of the expression, which stands in another column.
+        // The question is made from the expression, which is in another column.
         Benchmark::Refcoco => String::new(),
         Benchmark::Textvqa => {
             let question = textvqa_metric::question_key(&sample.question);
@@ -86,7 +86,7 @@ fn question(benchmark: Benchmark, sample: &Sample) -> String {
     }
 }
 
-/// What reading makes of the columns.
+/// The prompt that reading builds from the columns.
 pub(super) fn usual_prompt(benchmark: Benchmark, sample: &Sample) -> String {
     let question = question(benchmark, sample);
     match benchmark {
@@ -110,7 +110,7 @@ pub(super) fn usual_prompt(benchmark: Benchmark, sample: &Sample) -> String {
     }
 }
 
-/// Numbers that samples have by those beside them.
+/// Numbers of samples that depend on the other samples.
 pub(super) struct Places {
     /// MMBench's index of each sample.
     indices: Vec<u64>,

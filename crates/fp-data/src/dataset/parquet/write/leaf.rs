@@ -11,14 +11,14 @@ use crate::dataset::image::extension;
 use crate::dataset::llava::stem;
 use crate::sample::Sample;
 
-/// The values of one column of the file, with the levels of a list's.
+/// The values of one column of the file, and their levels if the column is a list.
 pub(super) enum Leaf {
     Bytes(Vec<ByteArray>, Option<Levels>),
     Int64(Vec<i64>),
     Double(Vec<f64>, Levels),
 }
 
-/// Which values there are, and which of them begin a list.
+/// Definition and repetition levels: which values exist, and which of them begin a list.
 pub(super) struct Levels {
     definition: Vec<i16>,
     repetition: Vec<i16>,
@@ -43,7 +43,7 @@ impl Levels {
 }
 
 impl Leaf {
-    /// The leaves of a column; `start` is the place of the first sample.
+    /// The leaves of a column; `start` is the index of the first sample.
     pub(super) fn of(
         column: &Column<'_>,
         start: usize,
@@ -87,7 +87,7 @@ impl Leaf {
         })
     }
 
-    /// Writes it to the column that its turn is.
+    /// Writes the values to the file's next column.
     pub(super) fn write(self, column: &mut ColumnWriter<'_>) -> Result<(), ParquetError> {
         let wrong = || ParquetError::General("a column of another type".to_owned());
         match (self, column) {

@@ -1,4 +1,4 @@
-//! Writing samples as Parquet with the columns of the Hugging Face Hub.
+//! Writing samples as Parquet with the columns used on the Hugging Face Hub.
 
 mod columns;
 mod leaf;
@@ -21,14 +21,14 @@ use crate::sample::Sample;
 use columns::{Column, Places, columns, text, usual_prompt};
 use leaf::Leaf;
 
-/// Samples, with their images, that are written at a time.
+/// Number of samples, with their images, that are written at a time.
 const GROUP: usize = 100;
 
-/// Writes the samples that fit a benchmark's columns to `data/`, in a folder that is new
-/// or empty; GQA's images in a folder of their own.
+/// Writes the samples that fit a benchmark's columns to `data/` in a new or empty folder; GQA's
+/// images go to a folder of their own.
 ///
 /// # Errors
-/// As [`crate::dataset::export::export`]; the plain form has no columns.
+/// As [`crate::dataset::export::export`]; the plain form has no Parquet columns.
 pub fn export(
     dataset: &Dataset,
     benchmark: Benchmark,

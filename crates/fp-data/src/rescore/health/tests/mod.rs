@@ -1,4 +1,4 @@
-//! Every check on answers that it is meant for, and on such as it has to leave alone.
+//! Each check on answers that it should find, and on answers that it must ignore.
 
 mod one;
 mod reading;
@@ -7,13 +7,13 @@ mod text;
 use super::*;
 use crate::sample::Sample;
 
-/// A question and what is said to it; none where nothing is.
+/// A question and its answer; `None` where there is none.
 struct Asked {
     sample: Sample,
     text: Option<String>,
 }
 
-/// As a study looks at the answers of a cell.
+/// Checks answers as a study does for a cell.
 fn of_samples<'a>(
     rule: AnswerRule,
     samples: &[Sample],
@@ -39,7 +39,7 @@ fn said(gold: &str, text: &str) -> Asked {
     }
 }
 
-/// A choice of so many options.
+/// A choice with this number of options.
 fn choice(num_options: usize, gold: &str, text: &str) -> Asked {
     let mut asked = said(gold, text);
     let options = ["a red kite", "two owls", "three bats", "nothing at all"];
@@ -50,7 +50,7 @@ fn choice(num_options: usize, gold: &str, text: &str) -> Asked {
     asked
 }
 
-/// Yes-or-no questions, the right answers taking turns.
+/// Yes/no questions whose right answers alternate.
 fn yes_no(texts: impl IntoIterator<Item = &'static str>) -> Vec<Asked> {
     let golds = ["yes", "no"].into_iter().cycle();
     golds
@@ -59,7 +59,7 @@ fn yes_no(texts: impl IntoIterator<Item = &'static str>) -> Vec<Asked> {
         .collect()
 }
 
-/// Answers in turns, `n` of them.
+/// Cycles through `texts`, `n` answers in all.
 fn turns(n: usize, texts: &[&'static str]) -> Vec<&'static str> {
     texts.iter().copied().cycle().take(n).collect()
 }
@@ -89,7 +89,7 @@ fn found<'a>(health: &'a Health, name: &str) -> &'a Finding {
     health.checks.iter().find(|it| it.name == name).unwrap()
 }
 
-/// Count, how many it is of, and level of one check.
+/// Checks the count, the total and the level of one check.
 #[track_caller]
 fn check(health: &Health, name: &str, count: usize, of: usize, level: Level) {
     let finding = found(health, name);
@@ -120,7 +120,7 @@ fn every_check_is_there_once_and_the_loud_come_first() {
 
 #[test]
 fn plain_answers_are_fine() {
-    // Right but for every fifth, as a model that sees.
+    // Every fifth answer is wrong, as from a working model.
     let texts = ["Yes", "No", "Yes", "Yes", "No"];
     for benchmark in [Benchmark::Pope, Benchmark::Mme] {
         let mut asked = yes_no(turns(100, &texts));

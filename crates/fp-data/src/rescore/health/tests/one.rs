@@ -13,7 +13,7 @@ fn one_label() {
          this score"
     );
     assert_eq!(found(&all, name).example.as_ref().unwrap().id, "0");
-    // Nineteen of twenty are, eighteen aren't.
+    // Nineteen of twenty are reported, eighteen aren't.
     let one_no = |n: usize, num_no: usize| {
         let texts = (0..n).map(|at| if at < num_no { "No" } else { "Yes, it is" });
         health(Benchmark::Pope, yes_no(texts.collect::<Vec<_>>()))
@@ -21,11 +21,11 @@ fn one_label() {
     check(&one_no(20, 1), name, 19, 20, Level::Loud);
     check(&one_no(20, 2), name, 18, 20, Level::Note);
     check(&one_no(60, 25), name, 35, 60, Level::Fine);
-    // Of a few only all of them, and of very few nothing.
+    // With few answers only all of them count; with very few, nothing does.
     check(&one_no(19, 1), name, 18, 19, Level::Fine);
     check(&one_no(6, 0), name, 6, 6, Level::Loud);
     check(&one_no(5, 0), name, 5, 5, Level::Fine);
-    // Yes is right.
+    // Yes is mostly right.
     let right = (0..40).map(|at| said(if at < 33 { "yes" } else { "no" }, "Yes"));
     check(
         &health(Benchmark::Pope, right.collect()),
@@ -34,7 +34,7 @@ fn one_label() {
         40,
         Level::Fine,
     );
-    // Letters, in whatever words; an option beyond the choices is none.
+    // Letters, however they are worded; a letter beyond the options is none.
     let golds = turns(40, &["A", "B", "C", "D"]);
     let always = |text: &str| {
         let asked = golds.iter().map(|gold| choice(4, gold, text)).collect();
@@ -42,7 +42,7 @@ fn one_label() {
     };
     check(&always("The answer is B"), name, 40, 40, Level::Loud);
     check(&always("E"), name, 0, 40, Level::Fine);
-    // Words are no labels.
+    // Other words are no labels.
     let words = (0..40).map(|_| said("red", "yes")).collect();
     check(&health(Benchmark::Gqa, words), name, 0, 0, Level::Fine);
 }
@@ -66,15 +66,15 @@ fn one_answer() {
     check(&tilted, name, 30, 40, Level::Note);
     let usual = say(turns(40, &["green", "red", "left", "two"]));
     check(&usual, name, 10, 40, Level::Fine);
-    // What is the truth may be said always.
+    // An answer that is always right may be given always.
     let right = (0..40).map(|_| said("red", "red")).collect();
     check(&health(Benchmark::Gqa, right), name, 40, 40, Level::Fine);
-    // Labels have a check of their own, sentences that say neither don't.
+    // Labels have a check of their own; sentences that are neither don't.
     let yes = health(Benchmark::Pope, yes_no(turns(40, &["yes"])));
     check(&yes, name, 40, 40, Level::Fine);
     let cat = health(Benchmark::Pope, yes_no(turns(40, &["A cat."])));
     check(&cat, name, 40, 40, Level::Loud);
-    // Long texts are cut and keep to their line.
+    // Long texts are truncated and kept on one line.
     let long = "line one\nline two, which goes on for a good while longer";
     let long = health(Benchmark::Gqa, (0..40).map(|_| said("red", long)).collect());
     let finding = found(&long, name);
@@ -121,7 +121,7 @@ fn unanswerable() {
     check(&say(12, most), name, 35, 40, Level::Note);
     let usual = [turns(18, &["unanswerable"]), turns(22, &["cup", "mug"])].concat();
     check(&say(12, usual), name, 18, 40, Level::Fine);
-    // Where hardly anything can be answered it is right.
+    // Where hardly any question can be answered, it is right.
     check(
         &say(36, turns(40, &["unanswerable"])),
         name,

@@ -1,4 +1,4 @@
-//! What rules read of answers, and where they part.
+//! How rules read answers, and where they differ.
 
 use super::*;
 use crate::dataset::export::choices_of;
@@ -11,7 +11,7 @@ fn neither_yes_nor_no() {
         yes_no(turns(140, &["The image shows a cat"])),
     );
     check(&all, name, 140, 140, Level::Loud);
-    // The official rule doesn't look past four letters.
+    // The official rule doesn't look beyond four letters.
     let late = health(
         Benchmark::Mme,
         yes_no(turns(20, &["Yes", "No", "I say yes", "no"])),
@@ -26,7 +26,7 @@ fn neither_yes_nor_no() {
         303,
         Level::Note,
     );
-    // POPE's rule reads yes where there is no such word.
+    // POPE's rule reads yes where no such word occurs.
     for (text, count) in [
         ("Nope", 40),
         ("a dog", 40),
@@ -125,7 +125,7 @@ fn not_inferable() {
         40,
         Level::Loud,
     );
-    // MMBench reads option texts too; refusals are read as no option.
+    // MMBench also matches option texts; refusals are read as no option.
     let mixed = ["A", "two owls", "(B)", "Cannot determine the answer"];
     check(
         &say(Benchmark::Mmbench, 40, &mixed),
@@ -143,7 +143,7 @@ fn not_inferable() {
         8,
         Level::Loud,
     );
-    // Records have the options in the question alone.
+    // Records list the options only in the question.
     let mut sample = choice(0, "B", "").sample;
     sample.question = "Which?\nA. a red kite\nB. two owls\nAnswer.".to_owned();
     assert_eq!(choices_of(&sample.question).len(), 2);
@@ -182,7 +182,7 @@ fn longer_than_references() {
          sentences where words are asked for"
     );
     check(&say(Benchmark::Gqa, sentences), name, 20, 40, Level::Loud);
-    // A word too many now and then.
+    // Occasionally a word too many.
     let now_and_then = [turns(3, &["your new ride"]), turns(37, &["red"])].concat();
     check(
         &say(Benchmark::Textvqa, now_and_then),
@@ -212,7 +212,7 @@ fn longer_than_references() {
 #[test]
 fn rules_differ() {
     let name = "rules differ";
-    // LLaVA's rule takes sentences, lmms-eval's the word alone.
+    // LLaVA's rule accepts sentences, lmms-eval's only the word.
     let verbose = health(
         Benchmark::Pope,
         yes_no(turns(40, &["Yes, there is", "No."])),
@@ -233,10 +233,10 @@ fn rules_differ() {
     );
     let bare = health(Benchmark::Pope, yes_no(turns(40, &["Yes", "No"])));
     check(&bare, name, 0, 40, Level::Fine);
-    // Few.
+    // Few answers.
     let few = health(Benchmark::Pope, yes_no(turns(10, &["Yes.", "No."])));
     check(&few, name, 10, 10, Level::Note);
-    // Case loses unanimous questions under the official tool, as it always did.
+    // Under the official tool, case loses unanimous questions for any answers.
     let upper = (0..40).map(|_| {
         let mut asked = said("red", "Red");
         asked.sample.answers = vec!["red".to_owned(); 10];
@@ -249,10 +249,10 @@ fn rules_differ() {
         40,
         Level::Fine,
     );
-    // One rule alone.
+    // Only one rule exists.
     let boxes = vec![said("[0, 0, 1, 1]", "[0, 0, 1, 1]")];
     check(&health(Benchmark::Refcoco, boxes), name, 0, 0, Level::Fine);
-    // A dataset of one's own is scored by a benchmark's rule.
+    // A user's dataset that is scored by a benchmark's rule.
     let samples: Vec<Sample> = yes_no(turns(40, &[""]))
         .into_iter()
         .map(|it| it.sample)

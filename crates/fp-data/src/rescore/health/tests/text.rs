@@ -1,4 +1,4 @@
-//! What answers hold, and what isn't there.
+//! The content of answers, and missing answers.
 
 use super::*;
 
@@ -112,7 +112,7 @@ fn missing_and_unknown() {
     assert_eq!(four.num_answers, 36);
     let example = found(&four, name).example.clone().unwrap();
     assert_eq!((example.id.as_str(), example.text), ("0", None));
-    // In a study what wasn't asked isn't missing.
+    // In a study, a question that wasn't asked isn't missing.
     let samples = vec![said("red", "").sample; 40];
     let said = (0..40).map(|at| (at < 8).then_some(("red", 1.0)));
     let health = of_samples(AnswerRule::Gqa, &samples, said);
@@ -146,7 +146,7 @@ fn missing_and_unknown() {
 #[test]
 fn incomplete_groups() {
     let name = "incomplete groups";
-    // Rows of MMBench by index, options and whether they are answered.
+    // Rows of MMBench: index, number of options, whether answered.
     let mmbench = |rows: &[(u64, usize, bool)]| {
         let asked = rows.iter().map(|(index, num_options, is_answered)| {
             let mut asked = choice(*num_options, "A", "A");
@@ -173,7 +173,7 @@ fn incomplete_groups() {
     check(&unanswered, name, 1, 2, Level::Note);
     assert_eq!(found(&unanswered, name).example.as_ref().unwrap().id, "2");
 
-    // Pairs of MME: the same file in two tasks is two images.
+    // Pairs of MME: the same file name in two tasks is two images.
     let mme = |images: &[(&str, &str)]| {
         let asked = images.iter().map(|(task, image)| {
             let mut asked = said("yes", "Yes");
@@ -191,7 +191,7 @@ fn incomplete_groups() {
     check(&mme(&pairs), name, 0, 2, Level::Fine);
     check(&mme(&pairs[..3]), name, 1, 2, Level::Note);
 
-    // Groups of GQA; questions without one are in none.
+    // Groups of GQA; questions without a group are in none.
     let gqa = |groups: &[(Option<&str>, bool)]| {
         let asked = groups.iter().map(|(group, is_answered)| {
             let mut asked = said("red", "red");

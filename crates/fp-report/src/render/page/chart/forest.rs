@@ -14,12 +14,12 @@ pub(in crate::render::page) struct ForestRow {
     /// `better`, `worse`, `equivalent` or `undecided`.
     pub(in crate::render::page) outcome: &'static str,
     pub(in crate::render::page) tooltip: String,
-    /// First of its strategy: set off by some room.
+    /// First row of a strategy, which is preceded by a gap.
     pub(in crate::render::page) is_first: bool,
 }
 
-/// Differences with intervals, one row each, with the margin of equivalence as a band.
-/// `bounds` are common to panels that stand side by side.
+/// Differences with intervals, one row each, with the equivalence margin as a band. Panels side by
+/// side have common `bounds`.
 pub(in crate::render::page) fn forest(
     title: &str,
     rows: &[ForestRow],

@@ -9,7 +9,7 @@ use super::{FONT, LETTER, MOST_LETTERS, NARROW, Scale, WIDE_FONT, px, shorten, s
 #[derive(Debug, Clone)]
 pub(in crate::render::page) struct Series {
     pub(in crate::render::page) name: String,
-    /// Which colour, marker and dash.
+    /// Index of colour, marker and dash.
     pub(in crate::render::page) style: usize,
     /// One value per position along x.
     pub(in crate::render::page) points: Vec<Option<Point>>,
@@ -20,11 +20,11 @@ pub(in crate::render::page) struct Series {
 pub(in crate::render::page) struct Point {
     pub(in crate::render::page) mean: f64,
     pub(in crate::render::page) interval: Option<[f64; 2]>,
-    /// What stands here, where that differs along the line.
+    /// Name of what is shown at this point, where that differs along the line.
     pub(in crate::render::page) what: Option<String>,
 }
 
-/// A position along x: its name, and what is written below it where there is room.
+/// A position along x: its name, and text below it where there is room.
 #[derive(Debug, Clone)]
 pub(in crate::render::page) struct Frame {
     pub(in crate::render::page) label: String,
@@ -58,7 +58,7 @@ pub(in crate::render::page) fn lines(
     let mut drawn: Vec<Markup> = Vec::new();
     let mut ends: Vec<(f64, usize)> = Vec::new();
     for (index, line) in series.iter().enumerate() {
-        // Intervals at one budget stand beside, not on each other.
+        // Intervals at the same budget are drawn side by side.
         let gap = if is_wide { 11.0 } else { 5.0 };
         let nudge = (index as f64 - (series.len() - 1) as f64 / 2.0) * gap;
         let marks: Vec<(f64, f64, &Point)> = line
@@ -131,7 +131,7 @@ fn tooltip(line: &Series, point: &Point) -> String {
     format!("{}{what}: {} %{interval}", line.name, percent(point.mean))
 }
 
-/// A sample of a series' look, for legends.
+/// A sample of a series' style, for legends.
 pub(in crate::render::page) fn key(style: usize) -> Markup {
     html! {
         svg.key viewBox="0 0 28 12" width="28" height="12" aria-hidden="true" {
@@ -141,7 +141,7 @@ pub(in crate::render::page) fn key(style: usize) -> Markup {
     }
 }
 
-/// Shapes differ along with colours, so that neither alone tells lines apart.
+/// Shapes differ along with colours, so that neither alone distinguishes the lines.
 pub(super) fn marker(style: usize, x: f64, y: f64, text: &str) -> Markup {
     html! {
         g class={ "mark c" (style) } {
@@ -156,7 +156,7 @@ pub(super) fn marker(style: usize, x: f64, y: f64, text: &str) -> Markup {
     }
 }
 
-/// Moves labels apart until each has its `gap`, keeping their order and the frame.
+/// Moves labels apart to a distance of `gap`, keeping their order and staying inside the frame.
 fn spread(mut places: Vec<(f64, usize)>, gap: f64, top: f64, bottom: f64) -> Vec<(f64, usize)> {
     places.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut lowest = top;

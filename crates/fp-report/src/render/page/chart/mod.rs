@@ -1,6 +1,6 @@
-//! Charts as SVG. Panels are drawn at about the size at which a phone shows them, so
-//! that their text stays readable, and stand side by side on wider pages. What needs the
-//! width of a page is drawn twice, of which the style sheet shows one.
+//! Charts as SVG. Panels are drawn at about the size at which a phone shows them, so that their
+//! text stays readable, and are side by side on wider pages. A chart that needs the page's width is
+//! drawn twice, and the style sheet shows one of the two.
 
 mod forest;
 mod lines;
@@ -13,16 +13,16 @@ pub(super) use scatter::{Dot, scatter};
 use fp_eval::format::percent;
 use maud::{Markup, Render, html};
 
-/// Width of a panel in its own units, close to pixels.
+/// Width of a panel in units, close to pixels.
 const NARROW: f64 = 350.0;
-/// Width of a chart that has the page's width to itself.
+/// Width of a chart that takes the page's full width.
 const WIDE: f64 = 860.0;
 const FONT: f64 = 12.0;
-/// On a wide chart, which is also shown a little smaller than it is drawn.
+/// Font size of a wide chart, which may be shown slightly smaller than drawn.
 const WIDE_FONT: f64 = 13.0;
-/// Width of a letter, on the safe side.
+/// Upper estimate of the width of a character.
 const LETTER: f64 = 7.0;
-/// Longest name that is written in full.
+/// Longest name that is written in full, in characters.
 const MOST_LETTERS: usize = 25;
 
 /// A chart for narrow and one for wide pages; the style sheet shows the one that fits.
@@ -33,7 +33,7 @@ pub(super) fn both(draw: impl Fn(f64) -> Markup) -> Markup {
     }
 }
 
-/// Vertical scale of accuracies, 0 to 1.
+/// Vertical scale of accuracies, from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     low: f64,
@@ -42,7 +42,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Round ends around all `values`.
+    /// A scale with round bounds around all `values`.
     pub(super) fn around(values: impl Iterator<Item = f64>) -> Scale {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
@@ -73,8 +73,8 @@ impl Scale {
             .collect()
     }
 
-    /// A line across from `left` to `right` at every tick, with its value in % before it;
-    /// the scale goes from `bottom` up to `top`.
+    /// A horizontal line from `left` to `right` at every tick, with its value in % before it; the
+    /// scale extends from `bottom` up to `top`.
     fn rules(self, [left, right]: [f64; 2], [bottom, top]: [f64; 2]) -> Markup {
         html! {
             @for tick in self.ticks() {
@@ -93,8 +93,7 @@ impl Scale {
     }
 }
 
-/// Parts of a whole as one bar, each with its name and share. Parts are told apart by
-/// their position's style.
+/// Parts of a whole as one bar, each with its name and share. Parts are styled by their index.
 pub(super) fn stacked_bar(title: &str, parts: &[(String, f64)], width: f64) -> Markup {
     let total: f64 = parts.iter().map(|(_, value)| value).sum();
     let whole = width - 2.0;
@@ -114,7 +113,7 @@ fn part(index: usize, name: &str, share: f64, [x, width]: [f64; 2]) -> Markup {
         g {
             title { (name) ": " (percent(share)) " %" }
             rect class={ "part c" (index) } x=(px(x)) y="6" width=(px(width)) height="34" {}
-            // A number only where it fits.
+            // A number is only written where it fits.
             @if width > 34.0 {
                 text.inside text-anchor="middle" x=(px(x + width / 2.0)) y="27" {
                     (format!("{:.0} %", 100.0 * share))
@@ -124,12 +123,12 @@ fn part(index: usize, name: &str, share: f64, [x, width]: [f64; 2]) -> Markup {
     }
 }
 
-/// A place or a length, to a tenth of a unit.
+/// A coordinate or length, to a tenth of a unit.
 fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// A name that fits: where it is too long, its middle gives way.
+/// A name that fits: a longer one is shortened in the middle.
 fn shorten(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= MOST_LETTERS {

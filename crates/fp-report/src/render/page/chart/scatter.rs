@@ -1,4 +1,4 @@
-//! Values against what they cost, with the Pareto front.
+//! Values against costs, with the Pareto front.
 
 use std::fmt::Write as _;
 
@@ -12,18 +12,18 @@ use super::{FONT, LETTER, NARROW, Scale, px, svg};
 #[derive(Debug, Clone)]
 pub(in crate::render::page) struct Dot {
     pub(in crate::render::page) name: String,
-    /// Which colour and marker.
+    /// Index of colour and marker.
     pub(in crate::render::page) style: usize,
-    /// Along x, at least 0.
+    /// Position along x, at least 0.
     pub(in crate::render::page) cost: f64,
-    /// Along y, 0 to 1.
+    /// Position along y, 0 to 1.
     pub(in crate::render::page) value: f64,
-    /// Whether it lies on the Pareto front.
+    /// Whether it is on the Pareto front.
     pub(in crate::render::page) is_on_front: bool,
 }
 
-/// Accuracy against a cost that begins at 0. Points on the front have a ring and are
-/// joined by steps: what lies to the right of or below the line is beaten.
+/// Accuracy against a cost that starts at 0. Points on the front have a ring and are joined by
+/// steps: points to the right of or below the line are dominated.
 pub(in crate::render::page) fn scatter(
     title: &str,
     axis: &str,
@@ -44,7 +44,7 @@ pub(in crate::render::page) fn scatter(
         (scale.rules([left, right], [bottom, top]))
         @for tick in &ticks {
             @let text = format(*tick);
-            // The last one must not run over the edge.
+            // The last label must not cross the edge.
             @let most = NARROW - 0.5 * LETTER * text.chars().count() as f64;
             @let (x, y) = (x(*tick).min(most), bottom + FONT + 4.0);
             text.tick text-anchor="middle" x=(px(x)) y=(px(y)) { (text) }
@@ -87,7 +87,7 @@ fn front(
     Some(path)
 }
 
-/// Up to six round numbers from 0 past `most`.
+/// Up to six round numbers from 0 to beyond `most`.
 fn cost_ticks(most: f64) -> Vec<f64> {
     if !(most.is_finite() && most > 0.0) {
         return vec![0.0, 1.0];

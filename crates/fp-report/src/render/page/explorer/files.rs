@@ -1,5 +1,5 @@
-//! Samples beside the page: scripts, as a page that was opened from a disk may read
-//! nothing else. Each calls the page back with what it holds and of which report it is.
+//! Samples in files beside the page. They are scripts, since a page opened from a disk may load
+//! nothing else. Each calls the page back with its content and the report that it belongs to.
 
 use super::samples::Samples;
 use super::to_json;
@@ -8,9 +8,9 @@ use crate::render::page::Apart;
 use crate::render::page::markup::ScriptJson;
 use crate::render::page::pictures::Pictures;
 
-/// Samples in a file, by what was seen of their images.
+/// Number of samples per file.
 pub(super) const SAMPLES: usize = 128;
-/// Pictures in a file.
+/// Number of pictures per file.
 pub(super) const PICTURES: usize = 64;
 
 pub(super) fn files(

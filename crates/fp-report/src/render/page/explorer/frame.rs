@@ -1,4 +1,4 @@
-//! What the explorer's script fills: pickers, filters, and the place of a sample.
+//! Elements that the explorer's script fills: pickers, filters, and the area for a sample.
 
 use maud::{Markup, html};
 
@@ -36,7 +36,7 @@ pub(super) fn frame() -> Markup {
     }
 }
 
-/// Pickers of one of the two cells.
+/// Pickers for one of the two cells.
 fn side(id: &str, name: &str) -> Markup {
     html! {
         fieldset class={ "side " (id) } {

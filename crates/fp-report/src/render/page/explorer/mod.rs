@@ -1,6 +1,6 @@
-//! The sample explorer: every sample of the run under two cells of choice, beside no
-//! pruning. The page holds what can be chosen; the samples stand in the page where they
-//! are few, and in files beside it where they are many. The script draws them.
+//! The sample explorer: every sample of the run under two selected cells, beside no pruning. The
+//! page contains the options; the samples are in the page if they are few, and in files beside it
+//! if they are many. The script draws them.
 
 mod files;
 mod frame;
@@ -20,38 +20,38 @@ use crate::SAMPLES_FOLDER;
 use crate::error::ReportError;
 use crate::render::Source;
 
-/// More bytes than these of samples and pictures are stored apart.
+/// Samples and pictures of more bytes than this are stored in separate files.
 const MOST_BYTES: usize = 3_500_000;
 
-/// Samples that the explorer shows at most: a browser holds their list whole.
+/// Most samples that the explorer shows: a browser keeps their whole list in memory.
 const MOST_SAMPLES: usize = 20_000;
 
-/// What can be chosen, and where the samples are.
+/// The options, and the location of the samples.
 #[derive(Debug, Serialize)]
 struct Choices {
-    /// Image tokens along one side; 0 where not every sample has that square.
+    /// Number of image tokens per side; 0 where not every sample has that square.
     side: usize,
     /// Strategies and controls.
     methods: Vec<String>,
     heads: Vec<usize>,
     budgets: Vec<String>,
-    /// In the order of the grid.
+    /// The cells, in the order of the grid.
     cells: Vec<Choice>,
     vanilla: Option<usize>,
     families: Vec<String>,
-    /// Cells that the explorer starts with.
+    /// The two cells that the explorer starts with.
     first: usize,
     second: usize,
     num_samples: usize,
-    /// Which report the files beside the page are of.
+    /// Identifies the report that the files beside the page belong to.
     run: String,
-    /// Folder of those files; none where the samples are in the page.
+    /// Folder of those files; `None` where the samples are in the page.
     folder: Option<&'static str>,
     per_file: usize,
     pictures_per_file: usize,
 }
 
-/// One cell: positions of its method, h and budget in the lists.
+/// One cell: indices of its method, h and budget in the lists.
 #[derive(Debug, Serialize)]
 struct Choice {
     id: String,
@@ -60,7 +60,7 @@ struct Choice {
     b: Option<usize>,
 }
 
-/// The section, and what is to be stored beside the page.
+/// The section, and the files to be stored beside the page.
 pub(super) fn explorer(
     source: &Source<'_>,
     pictures: &mut Pictures<'_>,
@@ -164,7 +164,7 @@ fn choices(source: &Source<'_>, samples: &Samples, run: &str, is_apart: bool) ->
     }
 }
 
-/// What a cell's method is called beside its h and budget.
+/// Name of a cell's method, and its number of heads.
 fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
     match &cell.method {
         Method::Strategy {
@@ -188,15 +188,15 @@ fn described(source: &Source<'_>, cell: &Cell) -> (String, Option<usize>) {
             ..
         } => (format!("{name}, seed {seed}"), None),
         Method::Named { .. } => {
-            // Controls are called as their cells are, the budget left out.
+            // Controls have the name of their cells, without the budget.
             let name = cell.id.split('/').next().unwrap_or(&cell.id);
             (name.to_owned(), None)
         }
     }
 }
 
-/// The cells that the explorer starts with: the best other strategy and the baseline at
-/// the tightest budget, where the run has both.
+/// The cells that the explorer starts with: the best strategy other than the baseline, and the
+/// baseline, at the tightest budget, where the run has both.
 fn beside(source: &Source<'_>) -> [usize; 2] {
     let tightest = ascending_budgets(source).first().copied();
     let (other, baseline) = match tightest {

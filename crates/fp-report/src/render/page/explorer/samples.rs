@@ -1,5 +1,5 @@
-//! Samples as the script reads them: what is searched and filtered by in one list, what
-//! is drawn alone in another.
+//! Samples for the script: one list holds the fields for search and filters, another the data that
+//! are only drawn.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -14,64 +14,64 @@ use crate::render::Source;
 use crate::render::page::pictures::Pictures;
 use crate::render::page::view::{View, views};
 
-/// Every sample of a run that was answered.
+/// All answered samples of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Samples {
     #[serde(skip)]
     pub(super) families: Vec<String>,
-    /// Answers, each once.
+    /// The distinct answers.
     texts: Vec<String>,
     pub(super) list: Vec<Sample>,
-    /// By sample and run, what was seen: `*` all, `-` no image, else the kept tokens as
-    /// bits in Base64.
+    /// Visual input by sample and run: `*` for all tokens, `-` for no image, else the kept tokens
+    /// as bits in Base64.
     pub(super) seen: Vec<Vec<String>>,
-    /// How many there are, shown or not.
+    /// Number of samples that didn't fail as a whole, shown or not.
     #[serde(skip)]
     pub(super) num_whole: usize,
 }
 
-/// One sample; short names, as there are many.
+/// One sample; names are short, since there are many samples.
 #[derive(Debug, Serialize)]
 pub(super) struct Sample {
-    /// Position in the run.
+    /// Index in the run.
     x: usize,
-    /// Id.
+    /// Id in the dataset.
     i: String,
-    /// Family.
+    /// Index of the family.
     f: usize,
     /// Question.
     q: String,
     /// Right answers.
     a: Vec<String>,
-    /// Image tokens.
+    /// Number of image tokens.
     n: usize,
-    /// Picture.
+    /// Index of the picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<usize>,
-    /// Boxes on the square of tokens that every sample has.
+    /// Boxes on the common square of tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     b: Vec<[f64; 4]>,
-    /// Grids of the tokens, where they are a sample's own.
+    /// Grids of the tokens, where the sample has its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     g: Vec<View>,
-    /// Runs: text, score, kept tokens.
+    /// Runs: index of the text, score, number of kept tokens.
     r: Vec<(usize, f64, usize)>,
-    /// Per cell, its run from 1, and 0 for none.
+    /// For each cell the number of its run from 1, 0 for none.
     c: Vec<usize>,
 }
 
-/// What the explorer shows of a sample beside the columns of the run.
+/// Data of a sample that the explorer shows in addition to the run's columns.
 struct Drawn {
     place: usize,
-    /// Runs: text, score, kept tokens.
+    /// Runs: text, score, number of kept tokens.
     runs: Vec<(String, f64, usize)>,
-    /// Per cell, its run from 1, and 0 for none.
+    /// For each cell the number of its run from 1, 0 for none.
     cells: Vec<usize>,
     seen: Vec<String>,
 }
 
 impl Samples {
-    /// The samples that didn't fail as a whole, by index: the first `most` of them.
+    /// The first `most` samples, by index, of those that didn't fail as a whole.
     pub(super) fn new(
         source: &Source<'_>,
         pictures: &mut Pictures<'_>,
@@ -113,12 +113,12 @@ impl Samples {
         })
     }
 
-    /// Everything.
+    /// All data.
     pub(super) fn to_json(&self) -> Result<String, ReportError> {
         super::to_json(self)
     }
 
-    /// Everything but what is drawn.
+    /// All data except those that are only drawn.
     pub(super) fn index_json(&self) -> Result<String, ReportError> {
         #[derive(Serialize)]
         struct Index<'a> {
@@ -132,7 +132,7 @@ impl Samples {
     }
 }
 
-/// Answers, each stored once.
+/// The distinct answers, each stored once.
 #[derive(Debug, Default)]
 struct Texts {
     list: Vec<String>,
@@ -208,7 +208,7 @@ fn seen(record: &SampleRecord) -> Vec<String> {
     let of = |seen: &VisualInputRecord| match seen {
         VisualInputRecord::All => "*".to_owned(),
         VisualInputRecord::NoImage => "-".to_owned(),
-        // Of merged tokens the places that they stand at.
+        // Of merged tokens, their positions.
         VisualInputRecord::Kept(tokens) => bits(tokens, num_tokens),
         VisualInputRecord::Stages(seen) => match seen.stages.last() {
             Some(last) => bits(&last.kept, num_tokens),

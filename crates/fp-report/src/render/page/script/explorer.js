@@ -1,8 +1,8 @@
 
-// Rows of the list of samples that are added at once.
+// Number of rows that are added to the list of samples at a time.
 const LISTED = 100;
 
-/** The scripts beside the page call this with what they hold. */
+/** The scripts beside the page call this with their content. */
 function fineprunerSamples(kind, number, run, content) {
   const waiting = fineprunerSamples.waiting.get(kind + "-" + number);
   if (waiting) waiting(run, content);
@@ -10,13 +10,13 @@ function fineprunerSamples(kind, number, run, content) {
 fineprunerSamples.waiting = new Map();
 
 /** Samples, their kept tokens and their pictures: in the page, or in files beside it
- * that are loaded when they are needed. */
+ * that are loaded on demand. */
 function sampleStore(choices) {
   const inPage = document.getElementById("explorer-samples");
   const all = inPage && JSON.parse(inPage.textContent);
   const loaded = new Map();
 
-  // As a script, since a page from a disk may read nothing else.
+  // As a script, since a page opened from a disk may load nothing else.
   const load = (kind, number) => {
     const name = kind + "-" + number;
     if (loaded.has(name)) return loaded.get(name);
@@ -49,7 +49,7 @@ function sampleStore(choices) {
   };
 }
 
-/** What makes a sample fit a filter: the run of A, that of B, and that without pruning. */
+/** Whether a sample passes a filter, given the runs of A, of B and without pruning. */
 const OUTCOMES = [
   ["", "all", () => true],
   ["differ", "A and B answer differently", (a, b) => a && b && a.text !== b.text],
@@ -63,7 +63,7 @@ const OUTCOMES = [
   ["a-wrong", "A wrong", (a) => a && !a.right],
 ];
 
-/** Pickers of one side: strategy, h and budget, of which only cells that exist can be had. */
+/** Pickers of one side: strategy, h and budget; only existing cells can be selected. */
 function cellPicker(choices, side, changed) {
   const at = (name) => document.getElementById(side + "-" + name);
   const selects = [["m", at("method"), choices.methods], ["h", at("heads"), choices.heads], ["b", at("budget"), choices.budgets]];
@@ -80,7 +80,7 @@ function cellPicker(choices, side, changed) {
       for (const option of select.options) option.disabled = isThere && !there.has(Number(option.value));
     }
   };
-  // Of the cells of the method, the one that is most like what was asked for.
+  // The cell of the method that is most similar to the request.
   const pick = (wanted, last) => {
     const likeness = (other) => (other.h === wanted.h ? 2 : 0) + (other.b === wanted.b ? 2 : 0) + (other[last] === wanted[last] ? 1 : 0);
     const fitting = choices.cells.map((other, index) => [other, index]).filter(([other]) => other.m === wanted.m);
@@ -88,7 +88,7 @@ function cellPicker(choices, side, changed) {
     cell = fitting[0][1];
     show();
   };
-  // What was chosen last stays chosen where a method has no h or budget.
+  // Where a method has no h or budget, the last choice is kept.
   const chosen = { h: null, b: null };
   for (const [key, select] of selects) select.addEventListener("change", () => {
     const current = choices.cells[cell];
@@ -117,7 +117,7 @@ function explore() {
   const outcome = at("outcome"), family = at("family"), words = at("words");
   const list = at("list"), more = at("more"), found = at("found");
   const pickers = { a: cellPicker(choices, "a", changed), b: cellPicker(choices, "b", changed) };
-  // Positions of samples that fit, and which of them is shown; what was asked of the list.
+  // The list, indices of the matching samples, the shown one, and a counter of requests.
   let data, matching = [], current = 0, turn = 0;
 
   for (const [value, name] of OUTCOMES) {
@@ -127,7 +127,7 @@ function explore() {
   for (const name of choices.families) family.append(new Option(name, name));
   restore();
 
-  // The choice stands behind the section's name in the address.
+  // The choice is in the URL fragment, after the section's name.
   function restore() {
     const [id, query] = location.hash.slice(1).split(/\?(.*)/s);
     const given = new URLSearchParams(id === "explorer" ? query || "" : "");
@@ -159,7 +159,7 @@ function explore() {
   }
   const runsOf = (sample) => [pickers.a.cell, pickers.b.cell, choices.vanilla].map((cell) => runOf(sample, cell));
 
-  /** Looks for what fits, and stays with the sample that is shown if it does. */
+  /** Finds the matching samples, and keeps the shown sample if it matches. */
   function filter(wanted) {
     const fits = OUTCOMES.find(([value]) => value === outcome.value)[2];
     const kind = choices.families.indexOf(family.value);
@@ -176,7 +176,7 @@ function explore() {
     show();
   }
 
-  /** Adds to the list until it has as many rows, in steps. */
+  /** Extends the list to this number of rows, in steps. */
   function fill(rows) {
     while (list.children.length < matching.length && (list.children.length < rows || list.children.length === 0)) {
       const from = list.children.length;
@@ -221,7 +221,7 @@ function explore() {
     try {
       const seen = await store.seen(position);
       const picture = sample.p === undefined ? undefined : await store.picture(sample.p);
-      // Another one was asked for meanwhile.
+      // Another sample was requested meanwhile.
       if (mine === turn) at("sample").replaceChildren(...card(sample, seen, picture));
     } catch (error) {
       missing(error);
@@ -240,7 +240,7 @@ function explore() {
       const run = runOf(sample, cell), figure = make("figure", undefined, "side " + (side.length === 1 ? side.toLowerCase() : "bare"));
       const caption = make("figcaption"), head = make("p", undefined, "who");
       head.append(make("b", side));
-      // A long name may break after its parts, and only there.
+      // A long name may only break between its parts.
       if (side.length === 1) head.append(" " + choices.cells[cell].id.replace(/[+/]/g, "$&\u200b"));
       caption.append(head);
       if (run) {
@@ -264,14 +264,14 @@ function explore() {
     return element;
   }
 
-  /** The grids of a sample's tokens: its own, or the square that all have. */
+  /** The grids of a sample's tokens: its own, or the common square. */
   function gridsOf(sample) {
     const side = choices.side;
     if (sample.g) return sample.g;
     return side > 0 ? [{ c: side, r: side, n: false, f: 0, p: [0, 0, side, side], b: sample.b || [] }] : [];
   }
 
-  /** Each grid's picture with dropped patches darkened and boxes framed. */
+  /** The picture of each grid with dropped patches darkened and boxes framed. */
   function views(sample, seen, kept, picture, name) {
     const grids = gridsOf(sample), bytes = seen === "-" || seen === "*" ? "" : atob(seen);
     const isKept = (token) => seen === "*" || bytes.charCodeAt(token >> 3) >> (token & 7) & 1;
@@ -353,7 +353,7 @@ function explore() {
   } else if (!choices.folder) {
     start();
   } else {
-    // What lies apart is loaded when it is about to be seen.
+    // Separate files are loaded when the section is about to be visible.
     const near = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       near.disconnect();

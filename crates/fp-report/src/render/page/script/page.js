@@ -9,7 +9,7 @@ function make(tag, text, name, attributes) {
   return element;
 }
 
-/** Choices: one group of several is shown. */
+/** Choosers: one of several groups is shown. */
 function chooseGroups() {
   for (const select of document.querySelectorAll("select[data-choose]")) {
     const show = () => {
@@ -59,7 +59,7 @@ function followSections() {
   mark();
 }
 
-/** Where there is little room, the links fold behind a button. */
+/** On narrow pages the links collapse behind a button. */
 function foldMenu() {
   const nav = document.getElementById("nav"), menu = document.getElementById("menu");
   const set = (isOpen) => {
@@ -77,7 +77,7 @@ function foldMenu() {
   });
 }
 
-/** Buttons that copy what stands beside them. */
+/** Buttons that copy the text beside them. */
 function copyTexts() {
   for (const button of document.querySelectorAll("button[data-copy]")) {
     const label = button.textContent, text = document.getElementById(button.dataset.copy);
@@ -89,7 +89,7 @@ function copyTexts() {
         await navigator.clipboard.writeText(text.textContent);
         isCopied = true;
       } catch {
-        // Without a clipboard of its own, as on a page from a disk.
+        // Without the clipboard API, as on a page opened from a disk.
         select();
         isCopied = document.execCommand("copy");
       }
@@ -99,7 +99,7 @@ function copyTexts() {
   }
 }
 
-/** What a link leads to may be inside something closed. */
+/** The target of a link may be inside a closed element. */
 function openTargets() {
   const open = () => {
     let id;
@@ -110,7 +110,7 @@ function openTargets() {
   };
   addEventListener("hashchange", open);
   open();
-  // On paper nothing can be opened.
+  // In print nothing can be opened.
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details")) details.open = true;
   });

@@ -1,8 +1,8 @@
 
-// From as many rows on a table can be filtered.
+// Number of rows from which a table can be filtered.
 const FILTERED_ROWS = 8;
 
-/** What a cell says: in full where it is known in full. */
+/** The value of a cell: the exact one if there is one. */
 function cellContent(cell) {
   const text = cell ? cell.textContent.trim() : "";
   if (cell && cell.dataset.v !== undefined) return { text, number: Number(cell.dataset.v), isExact: true };
@@ -11,8 +11,8 @@ function cellContent(cell) {
   return { text: isMissing ? "" : text, number: found && !isMissing ? Number(found[0]) : NaN, isExact: false };
 }
 
-/** One field of a CSV file (RFC 4180). What a spreadsheet would run as a formula gets a
- * quotation mark before it, unless it is a number. */
+/** One field of a CSV file (RFC 4180). Text that a spreadsheet would evaluate as a formula
+ * is prefixed with a quotation mark, unless it is a number. */
 function csvField(text, isNumber) {
   let field = text;
   if (!isNumber && /^[=+\-@\t\r]/.test(field)) field = "'" + field;
@@ -31,7 +31,7 @@ function csvOf(head, rows) {
   return lines.join("\r\n") + "\r\n";
 }
 
-/** Hands a text to the reader as a file. */
+/** Offers a text as a download. */
 function download(name, text) {
   const link = make("a", undefined, undefined, { download: name });
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
@@ -57,7 +57,7 @@ function workTable(box) {
     const isMissing = (key) => isNumeric ? Number.isNaN(key.number) : key.text === "";
     return (a, b) => {
       const [x, y] = [keys.get(a), keys.get(b)];
-      // What is missing comes last, whichever way is sorted.
+      // Missing values come last in either order.
       if (isMissing(x) || isMissing(y)) return Number(isMissing(x)) - Number(isMissing(y));
       const way = isNumeric ? x.number - y.number : x.text.localeCompare(y.text, "en", { numeric: true });
       return direction * way;
@@ -69,7 +69,7 @@ function workTable(box) {
     const button = make("button", labels[column], "sort", { type: "button" });
     head.replaceChildren(button);
     head.setAttribute("aria-sort", "none");
-    // Figures from the largest, words from A; then the other way; then as it was.
+    // Numbers from the largest, text from A; then reversed; then the original order.
     const ways = isNumeric ? ["descending", "ascending", "none"] : ["ascending", "descending", "none"];
     button.addEventListener("click", () => {
       const way = ways[(ways.indexOf(head.getAttribute("aria-sort")) + 1) % 3];
@@ -84,7 +84,7 @@ function workTable(box) {
   const count = make("span", "", "count", { role: "status" });
   if (original.length >= FILTERED_ROWS) {
     const input = make("input", undefined, undefined, { type: "search", placeholder: "Filter rows", "aria-label": "Filter rows: " + name, size: "14", spellcheck: "false" });
-    // Every word has to be there; "h = 4" is one.
+    // Every word must match; "h = 4" is one word.
     const plain = (text) => text.toLowerCase().replace(/\s*=\s*/g, "=");
     input.addEventListener("input", () => {
       words = plain(input.value).split(/\s+/).filter(Boolean);
