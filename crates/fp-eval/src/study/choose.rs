@@ -140,6 +140,10 @@ impl Choice {
     }
 }
 
+/// What the plans of all cells depend on: N, and columns and rows of the tokens' grid if they
+/// form one.
+type PlanKey = (usize, Option<[usize; 2]>);
+
 /// Inputs of selections besides the model's own values.
 #[derive(Debug)]
 pub(crate) struct Chooser<'a> {
@@ -153,8 +157,8 @@ pub(crate) struct Chooser<'a> {
     pub(crate) aspect: Option<ImageAspect>,
     /// Side of the vision tower's input.
     pub(crate) image_side: usize,
-    /// Plans of all cells, by N and by the tokens' grid.
-    pub(crate) plans: Mutex<HashMap<(usize, Option<[usize; 2]>), Arc<CellPlans>>>,
+    /// Plans of all cells, made once for each kind of image.
+    pub(crate) plans: Mutex<HashMap<PlanKey, Arc<CellPlans>>>,
 }
 
 /// The plan of each cell of the grid.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fp_eval::study::{RunOptions, StudyConfig};
+use fp_data::metric::token_quality::CoverageGrid;
+use fp_eval::study::{RunOptions, StudyConfig, read_records, read_spec};
 use fp_report::{Run, analyse, write};
 use serde_json::json;
 
@@ -29,6 +30,28 @@ fn config(world: &World, family: &str) -> StudyConfig {
     .unwrap()
 }
 
+/// The largest share of the evidence that as many tokens can cover as `cell` keeps, mean over
+/// samples with boxes. Where views of an image overlap, a box lies in several, and half of the
+/// tokens may be too few.
+fn best_recall(folder: &Path, cell: &str) -> f64 {
+    let spec = read_spec(folder).unwrap();
+    let cell = spec.grid.cells.iter().position(|it| it.id == cell).unwrap();
+    let records = read_records(folder).unwrap();
+    let shares: Vec<f64> = records
+        .iter()
+        .filter(|it| !it.boxes.is_empty())
+        .map(|record| {
+            let places = spec.model.token_places(record).unwrap().unwrap();
+            let grid = CoverageGrid::over(&record.boxes, &places).unwrap();
+            let mut covered = grid.covered().to_vec();
+            covered.sort_by(|a, b| b.total_cmp(a));
+            let kept = record.run_of(cell).unwrap().seen.last_tokens().unwrap();
+            covered[..kept.len()].iter().sum::<f64>() / covered.iter().sum::<f64>()
+        })
+        .collect();
+    shares.iter().sum::<f64>() / shares.len() as f64
+}
+
 /// A cell's means are over its samples, each measured on its own grid.
 #[test]
 fn quality_and_pictures_follow_each_grid() {
@@ -50,9 +73,11 @@ fn quality_and_pictures_follow_each_grid() {
         let (oracle, sum) = (of("oracle"), of("sum"));
         let overlap = oracle.overlap.unwrap();
         assert_eq!(overlap.n, has_boxes);
+        assert_eq!(overlap.hit, 1.0);
+        let best = best_recall(&folder, &oracle.cell);
         assert!(
-            overlap.area_recall > 0.8 && overlap.hit == 1.0,
-            "{overlap:?}"
+            (overlap.area_recall - best).abs() < 1e-9 && best > 0.5,
+            "{overlap:?}: {best}"
         );
         assert_eq!(sum.overlap.unwrap().n, has_boxes);
         // Distances are only defined on one grid.

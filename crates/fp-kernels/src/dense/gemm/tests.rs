@@ -116,7 +116,7 @@ proptest! {
     /// on every instruction set.
     #[test]
     fn two_byte_weights_give_the_bits_of_the_same_weights_in_f32(
-        num_rows in 1_usize..40,
+        num_rows in prop_oneof![Just(1_usize), 1_usize..40],
         num_in in 1_usize..1200,
         num_out in 1_usize..150,
         seed: u32,
@@ -138,7 +138,7 @@ proptest! {
     /// Rows rounded to `bf16` against the same products in `f64`.
     #[test]
     fn rounded_rows_are_near_the_naive_product(
-        num_rows in 1_usize..30,
+        num_rows in prop_oneof![Just(1_usize), 1_usize..30],
         num_in in 1_usize..900,
         num_out in 1_usize..80,
         seed: u32,
