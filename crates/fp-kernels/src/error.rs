@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum KernelError {
     /// A buffer's length contradicts its shape.
-    #[error("{op}: {tensor} has {got} values, its shape {shape:?} asks for {expected}")]
+    #[error("{op}: {tensor} has {got} values, its shape {shape:?} needs {expected}")]
     ShapeMismatch {
         /// Operation that was called.
         op: &'static str,

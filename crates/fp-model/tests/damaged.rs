@@ -132,7 +132,7 @@ fn pickles_that_are_no_checkpoints() {
     assert!(told(&deep, 0).contains("nested more than 64 deep"));
     let doubled = [&b"]"[..], &b"q\x00h\x00\x86".repeat(64), b"."].concat();
     assert!(told(&doubled, 0).contains("objects"));
-    assert!(told(b"X\xff\xff\xff\xff.", 0).contains("a text of 4294967295 bytes"));
+    assert!(told(b"X\xff\xff\xff\xff.", 0).contains("a string of 4294967295 bytes"));
     // A tensor is at most as large as its storage.
     let text = told(&tensor_pickle(3), 32);
     assert!(
