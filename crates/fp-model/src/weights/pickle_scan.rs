@@ -359,7 +359,10 @@ mod tests {
         let by_text = [&b"("[..], &long, b"q\x00", &b"h\x00".repeat(5000), b"t."].concat();
         for pickle in [by_tuple, by_list, by_text] {
             let error = refused(&pickle);
-            assert!(error.contains("makes more than 4194304 objects"), "{error}");
+            assert!(
+                error.contains("creates more than 4194304 objects"),
+                "{error}"
+            );
         }
     }
 

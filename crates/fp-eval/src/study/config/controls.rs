@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Controls {
                     match key.as_str() {
                         SEEDS => controls.random_seeds = map.next_value()?,
                         RANDOM => {
-                            let message = format!("`{RANDOM}` is given by its {SEEDS}");
+                            let message = format!("`{RANDOM}` is configured by {SEEDS}");
                             return Err(A::Error::custom(message));
                         }
                         name => {
