@@ -165,7 +165,7 @@ fn link(link: &Path, target: &Path) -> Result<()> {
         fs::remove_file(link).with_context(|| format!("can't replace {}", link.display()))?;
     } else if link.exists() {
         bail!(
-            "{} exists but isn't a link to a toolkit; remove it",
+            "{} exists but isn't a symbolic link; remove it",
             link.display()
         );
     }

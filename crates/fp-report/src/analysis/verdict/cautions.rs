@@ -169,7 +169,8 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
     );
-    let gain = "Accuracy rises because one frequent answer is often correct, not because the image is understood better";
+    let gain = "Accuracy rises because one frequent answer is often correct, not because the image \
+                is understood better";
     [told(&one, degenerate), told(gain, gains)]
         .into_iter()
         .flatten()
