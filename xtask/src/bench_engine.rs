@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let path = folder.join("records.blocks");
             let found = std::fs::read(&path).with_context(|| path.display().to_string())?;
             let first = records.get_or_insert_with(|| found.clone());
-            ensure!(*first == found, "{engine} records something else");
+            ensure!(*first == found, "{engine} recorded different bytes");
             match timed.iter_mut().find(|other| other.engine == engine) {
                 None => timed.push(one),
                 Some(other) => {
@@ -294,7 +294,7 @@ fn as_markdown(args: &Args, timed: &[Timed], load: Option<f64>) -> String {
         format!(" Load average before the start: {load:.2}.")
     });
     format!(
-        "# The study engine, saving one thing after the other\n\n\
+        "# The study engine, with increasing sharing of work\n\n\
          {machine}{load}\n\n\
          `{config}`, {questions} questions of {dataset}, {cells} cells each, {threads}. Every\n\
          engine recorded the same bytes. Seconds are whole runs, from reading the data to the last\n\

@@ -85,7 +85,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
     let record = root.join(&args.record);
     fs::create_dir_all(&record).with_context(|| format!("can't make {}", record.display()))?;
     let text = format!(
-        "# What the kernels take\n\n`cargo xtask cuda-report` wrote this, of the machine code that {} made. Bytes are\n\
+        "# Resources of the kernels\n\n`cargo xtask cuda-report` wrote this, of the machine code that {} made. Bytes are\n\
          per thread for stack and local memory, per block for static shared memory; what a launch\n\
          adds in dynamic shared memory depends on its sizes. The 1024 bytes that kernels with\n\
          dynamic shared memory show on sm_90 are set aside by the system.\n\n{table}\n\

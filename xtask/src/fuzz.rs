@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Hand damaged files to every parser of files of others: images, checkpoints, datasets,
+/// Hand damaged files to every parser of foreign files: images, checkpoints, datasets,
 /// answers, runs, configurations.
 ///
 /// Files are sound ones, damaged at random; an input follows from the seed, its parser and
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Processes that run parsers [default: 2].
     #[arg(long, value_name = "N")]
     processes: Option<u64>,
-    /// Hand over an input that failed once more.
+    /// Repeat an input that failed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "inputs", "seed", "only", "json", "record"])]
     repeat: Option<PathBuf>,
     /// Print JSON: one object.

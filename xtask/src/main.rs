@@ -31,9 +31,9 @@ use python::HfEnvironment;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Study A, which attention heads to trust: on the embedded model and benchmark by default.
+    /// Study A, head-selection strategies: on the embedded model and benchmark by default.
     AblateA(ablate::Args),
-    /// Study B, which query tokens to read: on the embedded model and benchmark by default.
+    /// Study B, query-selection strategies: on the embedded model and benchmark by default.
     AblateB(ablate::Args),
     /// All four phases: A, B with A's best heads, both in full, errors and cases.
     Study(ablate::Args),
@@ -60,7 +60,7 @@ enum Task {
     },
     /// Time scoring against PyTorch in one run and write the record.
     BenchPeers(bench_peers::Args),
-    /// Time the study engine with and without what it saves, and write the record.
+    /// Time the study engine at each level of sharing work, and write the record.
     BenchEngine(bench_engine::Args),
     /// Measure reports of large runs: time, memory, bytes on the disk.
     BenchReport(bench_report::Args),
@@ -173,7 +173,7 @@ struct Beside {
 impl Beside {
     fn start(command: &mut Command) -> Result<Beside> {
         let shown = shown(command);
-        eprintln!("$ {shown} (beside what follows)");
+        eprintln!("$ {shown} (in parallel with later commands)");
         command
             .current_dir(root())
             .stdin(Stdio::null())

@@ -209,7 +209,7 @@ fn environment(python: &Path, folder: &Path, packages: &[&str]) -> Result<PathBu
         let last = said.lines().rfind(|line| !line.trim().is_empty());
         let reason = match output.status.code() {
             Some(TIMED_OUT) => format!("it took longer than {PATIENCE} s"),
-            _ => last.unwrap_or("it failed without a word").trim().to_owned(),
+            _ => last.unwrap_or("it failed without output").trim().to_owned(),
         };
         ensure!(output.status.success(), "can't {what}: {reason}");
         Ok(())

@@ -99,7 +99,7 @@ fn report(demands: &[Demand]) -> Result<()> {
     let missed = demands.iter().filter(|demand| !demand.holds()).count();
     ensure!(
         missed == 0,
-        "the testbed misses {missed} of {} demands",
+        "the testbed fails {missed} of {} requirements",
         demands.len()
     );
     Ok(())
@@ -176,5 +176,5 @@ fn mean(cell: &Value) -> Result<f64> {
 }
 
 fn points(value: &Value) -> Result<f64> {
-    Ok(100.0 * value.as_f64().context("an accuracy that is no number")?)
+    Ok(100.0 * value.as_f64().context("an accuracy that isn't a number")?)
 }

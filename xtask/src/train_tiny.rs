@@ -149,6 +149,6 @@ fn python(args: &Args, script: &str, flags: &[&str]) -> Result<()> {
 fn shown(path: &Path) -> Result<&str> {
     match path.to_str() {
         Some(text) => Ok(text),
-        None => bail!("{} has to be readable as text", path.display()),
+        None => bail!("{} must be a valid UTF-8 path", path.display()),
     }
 }

@@ -608,7 +608,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
                 "--prune-layer: can't prune after layer 8 of 8; the layer must be between 1 and 7",
                 "--keep: 0; must be at least 1",
-                "--keep: kept = 145 asks for R = 145 of 144 image tokens",
+                "--keep: kept = 145 gives R = 145 of 144 image tokens",
                 "--num-selected-heads: 8 selects all 8 heads",
                 "--controls: unknown control `vanila` (did you mean `vanilla`?)",
             ],

@@ -118,7 +118,7 @@ fn methods_that_look_at_the_tower_choose_of_each_crop() {
         assert_eq!(found["crop_budget"], "per-crop");
         assert_eq!(numbers(&found["stages"][0]["kept_tokens"]), kept);
         let text = world.text(&flags);
-        let said = format!("{method} selected from each of 5 crops by itself");
+        let said = format!("{method} selected from each of 5 crops separately");
         assert!(
             text.contains(&said) && text.contains("as its authors do"),
             "{text}"

@@ -31,7 +31,7 @@ pub fn split_names() -> [String; 2] {
 pub enum EmbeddedError {
     /// None of the searched folders has it.
     #[error(
-        "the shipped {what} isn't there; looked in {}; name the folder that holds it with the environment variable {VARIABLE}",
+        "the shipped {what} was not found; searched {}; name the folder that holds it with the environment variable {VARIABLE}",
         searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     Missing {

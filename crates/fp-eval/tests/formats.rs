@@ -117,7 +117,7 @@ fn formats_that_do_not_go_together_are_named_before_any_work() {
     };
     let message = problems(&elsewhere);
     assert!(
-        message.contains("kv_cache") && message.contains("it is for device cpu"),
+        message.contains("kv_cache") && message.contains("it applies only to device cpu"),
         "{message}"
     );
 }

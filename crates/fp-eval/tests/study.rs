@@ -272,7 +272,7 @@ fn a_run_started_otherwise_is_refused() {
     let mut other = config;
     other.controls.set("oracle", false).unwrap();
     let message = fp_scoring::error_text(&run(&other, &accepting).unwrap_err());
-    assert!(message.contains("it has other cells"), "{message}");
+    assert!(message.contains("it has different cells"), "{message}");
 }
 
 #[test]

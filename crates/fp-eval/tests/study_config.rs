@@ -434,7 +434,7 @@ fn bad_configurations_and_all_of_their_problems() {
         ),
         (
             "{\"study\": \"a\",\n\"study\": \"b\"}",
-            vec!["2: study: the key comes twice; remove one of them".into()],
+            vec!["2: study: the key is given twice; remove one of them".into()],
         ),
         (
             "{}",
@@ -474,9 +474,9 @@ fn bad_configurations_and_all_of_their_problems() {
                 "3: budgets[1].retention: 0; must be above 0 and at most 1".into(),
                 "5: budgets[3]: kept = 36 and retention = 0.25 both resolve to R36; remove one"
                     .into(),
-                "6: budgets[4]: {\"kept\":36} comes twice".into(),
+                "6: budgets[4]: {\"kept\":36} is listed twice".into(),
                 "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
-                "8: budgets[6]: kept = 145 asks for R = 145 of 144 image tokens; R must be \
+                "8: budgets[6]: kept = 145 gives R = 145 of 144 image tokens; R must be \
                  between 1 and 144"
                     .into(),
             ],
@@ -501,9 +501,9 @@ fn bad_configurations_and_all_of_their_problems() {
              \"controls\": {\"random_seeds\": [1, 2, 1], \"oracel\": true},\n\"max_new_tokens\": 0,\n\
              \"limit\": -1, \"statistics\": {\"confidence\": 1, \"baseline\": \"sum\"}}",
             vec![
-                "1: head_selection_strategies: `sum` comes twice".into(),
+                "1: head_selection_strategies: `sum` is listed twice".into(),
                 heads("1: head_selection_strategies[0]: `varience` (did you mean `variance`?)"),
-                "3: controls.random_seeds[2]: 1 comes twice".into(),
+                "3: controls.random_seeds[2]: 1 is listed twice".into(),
                 "3: controls.oracel: unknown key (did you mean `oracle`?)".into(),
                 "4: max_new_tokens: 0; must be between 1 and 1048576".into(),
                 "5: limit: -1; must be at least 1".into(),

@@ -27,7 +27,7 @@ use parent::Plan;
 #[global_allocator]
 static MEMORY: CountingAllocator = CountingAllocator::new();
 
-/// Hand damaged files to every reader of files of others.
+/// Hand damaged files to every reader of foreign files.
 #[derive(Debug, Parser)]
 #[command(name = "fp-fuzz", bin_name = "cargo xtask fuzz", max_term_width = 80)]
 struct Args {
@@ -48,7 +48,7 @@ struct Args {
     /// Processes that run parsers.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=256))]
     processes: u64,
-    /// Hand over an input that failed once more.
+    /// Repeat an input that failed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "inputs", "only"])]
     repeat: Option<PathBuf>,
     /// Where inputs that fail are kept.

@@ -30,7 +30,7 @@ pub enum ImageError {
     #[error("the image is empty (0 bytes)")]
     Empty,
     /// The bytes are not an image, or are in an unknown format.
-    #[error("not an image in a known format: {what}; known: {known}")]
+    #[error("not an image in a known format: {what}; expected one of: {known}")]
     UnknownFormat {
         /// What they appear to be, judging from the first bytes.
         what: String,
@@ -62,7 +62,7 @@ pub enum ImageError {
         source: Cause,
     },
     /// A known format whose decoder panicked.
-    #[error("damaged {format} image, or one that its decoder doesn't know")]
+    #[error("damaged {format} image, or one that its decoder doesn't support")]
     Panicked {
         /// Name of the format.
         format: &'static str,
@@ -91,7 +91,7 @@ pub enum ImageError {
         max_pixels: u64,
     },
     /// A side is longer than allowed; nothing was allocated.
-    #[error("the image is {width}x{height}, and its longer side above the limit of {max_side}")]
+    #[error("the image is {width}x{height}; its longer side exceeds the limit of {max_side}")]
     TooLong {
         /// Width in pixels.
         width: u32,

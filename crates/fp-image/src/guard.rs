@@ -15,7 +15,7 @@ thread_local! {
 
 /// A decoder that panicked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {decoder} gives up on this content ({message})")]
+#[error("the {decoder} panicked on this content ({message})")]
 pub struct DecoderPanic {
     /// Name of the decoder, such as `TIFF decoder`.
     pub decoder: &'static str,
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(index.decoder, "A decoder");
         assert!(index.message.contains("len is 0"), "{index}");
         let text = guarded("B", || panic!("two\nlines")).unwrap_err();
-        assert_eq!(text.to_string(), "the B gives up on this content (two)");
+        assert_eq!(text.to_string(), "the B panicked on this content (two)");
         let long = guarded("C", || panic!("{}\u{1b}[31m", "é".repeat(900))).unwrap_err();
         assert_eq!(long.message.chars().count(), 161);
         let other = guarded("D", || std::panic::panic_any(7_u8)).unwrap_err();

@@ -291,7 +291,7 @@ fn cut_animations_are_irregular() {
     let cut = &bytes[..bytes.len() - 3];
     let inspected = inspect(cut).expect("the first frame");
     assert!(
-        matches!(inspected.remarks.last(), Some(Remark::Irregular { reason }) if reason.contains("end mark"))
+        matches!(inspected.remarks.last(), Some(Remark::Irregular { reason }) if reason.contains("end marker"))
     );
     assert_eq!(decode(cut).expect("the first frame"), whole);
 }

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum KernelError {
     /// A buffer's length contradicts its shape.
-    #[error("{op}: {tensor} has {got} values, its shape {shape:?} asks for {expected}")]
+    #[error("{op}: {tensor} has {got} values, its shape {shape:?} needs {expected}")]
     ShapeMismatch {
         /// Operation that was called.
         op: &'static str,
@@ -13,13 +13,13 @@ pub enum KernelError {
         tensor: &'static str,
         /// Shape as given by the caller.
         shape: Vec<usize>,
-        /// Number of values that the shape asks for.
+        /// Number of values that the shape needs.
         expected: usize,
         /// Number of values found.
         got: usize,
     },
     /// A dimension that must be at least one is zero.
-    #[error("{op}: {tensor} of shape {shape:?} holds nothing; every dimension must be at least 1")]
+    #[error("{op}: {tensor} of shape {shape:?} is empty; every dimension must be at least 1")]
     EmptyShape {
         /// Operation that was called.
         op: &'static str,

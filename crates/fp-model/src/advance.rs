@@ -68,7 +68,7 @@ impl LlavaModel {
                 return Err(ModelError::InputValue {
                     what: "the query rows",
                     found: format!("{query_rows:?}"),
-                    expected: "none where no layer is run".to_owned(),
+                    expected: "none if no layer is run".to_owned(),
                 });
             }
             rest.push((

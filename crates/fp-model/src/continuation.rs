@@ -42,8 +42,8 @@ impl LlavaModel {
             return Err(ModelError::InputValue {
                 what: "the rule for positions",
                 found: "renumber".to_owned(),
-                expected: "keep: image tokens of this model stand on rows and columns, and 0 to \
-                           n - 1 has no meaning for them"
+                expected: "keep: image tokens of this model have rows and columns as positions, \
+                           so 0 to n - 1 can't be assigned"
                     .to_owned(),
             });
         }
@@ -130,7 +130,7 @@ fn standing(prefix: &Prefix, selection: &TokenSelection, rule: PositionRule) -> 
 fn no_projector_rows() -> ModelError {
     ModelError::InputValue {
         what: "a sum before the projector",
-        found: "no rows that enter it".to_owned(),
+        found: "no rows that can enter the projector".to_owned(),
         expected: "a single square image, its features read with ModelConfig::vision_request"
             .to_owned(),
     }

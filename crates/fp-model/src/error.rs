@@ -75,7 +75,7 @@ pub enum ModelError {
     },
     /// A tensor that the config requires is missing.
     #[error(
-        "tensor `{name}` of shape {expected:?} is missing from {}; {} asks for it",
+        "tensor `{name}` of shape {expected:?} is missing from {}; {} requires it",
         location.display(), config.display()
     )]
     TensorMissing {
@@ -90,7 +90,7 @@ pub enum ModelError {
     },
     /// A tensor's shape contradicts the config.
     #[error(
-        "tensor `{name}` in {} has shape {got:?}, but {} asks for {expected:?}",
+        "tensor `{name}` in {} has shape {got:?}, but {} requires {expected:?}",
         shard.display(), config.display()
     )]
     TensorShape {
@@ -156,7 +156,7 @@ pub enum ModelError {
     },
     /// CUDA was requested in a build without it.
     #[error(
-        "this build computes on the CPU alone; build with `--features cuda`, which takes NVIDIA's \
+        "this build computes on the CPU alone; build with `--features cuda`, which needs NVIDIA's \
          CUDA toolkit, to compute on a GPU"
     )]
     NoCuda,

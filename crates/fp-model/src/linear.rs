@@ -189,7 +189,7 @@ impl Embedding {
             }) => table,
             Embedding::Stored(_) | Embedding::Tied(_) => {
                 return Err(crate::error::ModelError::InputValue {
-                    what: "the place of the embeddings",
+                    what: "the device of the embeddings",
                     found: "the CPU".to_owned(),
                     expected: "a GPU".to_owned(),
                 });

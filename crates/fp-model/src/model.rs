@@ -118,7 +118,7 @@ impl LoadOptions {
             return Err(ModelError::InputValue {
                 what,
                 found: "bf16".to_owned(),
-                expected: "none where this project's CPU kernels don't do the work: a GPU \
+                expected: "no bf16 format unless this project's CPU kernels are used: a GPU \
                            computes in the model's own format"
                     .to_owned(),
             });
@@ -126,7 +126,7 @@ impl LoadOptions {
         if is_bf16(self.activations) && self.dtype != Some(DType::BF16) {
             return Err(ModelError::InputValue {
                 what: "the activations' format",
-                found: "bf16, with weights that aren't".to_owned(),
+                found: "bf16, with weights in another format".to_owned(),
                 expected: "f32, or weights in bf16 too (dtype bf16)".to_owned(),
             });
         }
@@ -283,7 +283,8 @@ impl LlavaModel {
             return Err(ModelError::InputValue {
                 what: "image features",
                 found: "rows alone".to_owned(),
-                expected: "an image's pixels, whose grid says where its tokens stand".to_owned(),
+                expected: "an image's pixels, whose grid determines its tokens' positions"
+                    .to_owned(),
             });
         }
         match embeds.dims() {

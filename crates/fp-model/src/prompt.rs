@@ -23,7 +23,7 @@ pub enum PromptError {
         found: usize,
     },
     /// An image must have at least one token.
-    #[error("an image has to have at least one token, got 0")]
+    #[error("an image must have at least one token, got 0")]
     NoImageTokens,
     /// tokenizer.json cannot be read.
     #[error("cannot read the tokenizer {}", path.display())]

@@ -25,7 +25,7 @@ pub enum ReportError {
         reason: String,
     },
     /// Impossible kept tokens.
-    #[error("the tokens that sample {index} ({id}) kept can't be")]
+    #[error("sample {index} ({id}) has invalid kept tokens")]
     Kept {
         /// Index of the sample in the run.
         index: usize,

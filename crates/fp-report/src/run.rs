@@ -181,7 +181,7 @@ fn check(spec: &RunSpec, record: &SampleRecord) -> Result<(), ReportError> {
     if record.dataset >= spec.datasets.len() {
         let known = spec.datasets.len();
         return wrong(format!(
-            "it is of dataset {}, the run has {known}",
+            "its dataset is {}, but the run has {known} datasets",
             record.dataset
         ));
     }

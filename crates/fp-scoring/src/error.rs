@@ -45,7 +45,7 @@ pub enum ScoringError {
     #[error("no query row to read: the sequence has neither a token before nor after the image")]
     NoQueryRows,
     /// A row that a strategy reads was not given.
-    #[error("row {row} is needed, but attention was given of rows {given:?} only")]
+    #[error("row {row} is needed, but attention was given only for rows {given:?}")]
     MissingRow {
         /// The missing row.
         row: usize,
@@ -62,7 +62,7 @@ pub enum ScoringError {
     },
     /// An image range outside the sequence.
     #[error(
-        "image range {start}..{end} doesn't lie in a sequence of {sequence_len} tokens; it is half open, so 35..611 holds 576 tokens"
+        "image range {start}..{end} is outside the sequence of {sequence_len} tokens; it is half open, so 35..611 holds 576 tokens"
     )]
     ImageRange {
         /// First image token.
@@ -99,7 +99,7 @@ pub enum ScoringError {
         value: f64,
     },
     /// Two values that should cover the same tokens differ in length.
-    #[error("{what} has {got} entries, {expected} are needed")]
+    #[error("{what} has {got} entries, expected {expected}")]
     LengthMismatch {
         /// The value with the wrong length.
         what: &'static str,

@@ -77,7 +77,7 @@ fn plans_and_selectors() {
     check(&every_variant!(SelectError:
         NotApplicable { reason: "no boxes".to_owned() },
         MissingEvidence { what: "attention" },
-        Invalid { reason: "token 4 comes twice".to_owned() },
+        Invalid { reason: "token 4 is listed twice".to_owned() },
         Scoring { 0: ScoringError::UnknownName(unknown()) },
         Other { 0: SharedError::new(std::io::Error::other(CAUSE)) },
     ));

@@ -81,7 +81,7 @@ pub fn non_inferiority(
         return Err(StatsError::OutOfRange {
             name: "margin",
             value: margin,
-            expected: "a positive number: no data show that a difference is exactly 0",
+            expected: "a positive number: data can't show that a difference is exactly 0",
         });
     }
     if alpha >= 0.5 {

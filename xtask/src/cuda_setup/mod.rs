@@ -165,7 +165,7 @@ fn link(link: &Path, target: &Path) -> Result<()> {
         fs::remove_file(link).with_context(|| format!("can't replace {}", link.display()))?;
     } else if link.exists() {
         bail!(
-            "{} is in the way; it must be a link to a toolkit or not be there",
+            "{} exists but isn't a symbolic link; remove it",
             link.display()
         );
     }

@@ -165,7 +165,7 @@ fn build(root: &Path, command: &[&str], args: &Args) -> Result<PathBuf> {
     });
     executables
         .next_back()
-        .with_context(|| format!("cargo {} made no executable", command.join(" ")))
+        .with_context(|| format!("cargo {} built no executable", command.join(" ")))
 }
 
 /// Refuses an executable that needs a CUDA library to start: it must start without one and report
@@ -239,7 +239,7 @@ fn pack(work: &Path, bundle: &str, archive: &Path) -> Result<()> {
     println!("{} has {:.1} MB", archive.display(), bytes as f64 / 1e6);
     ensure!(
         bytes < MAX_BYTES,
-        "the archive has {bytes} bytes, more than the {MAX_BYTES} it may have"
+        "the archive has {bytes} bytes, more than the limit of {MAX_BYTES}"
     );
     Ok(())
 }

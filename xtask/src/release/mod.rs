@@ -78,7 +78,7 @@ pub(crate) fn run_task(args: &Args) -> Result<()> {
         for problem in &problems {
             println!("problem: {problem}");
         }
-        bail!("{} problems stand against a release", problems.len());
+        bail!("{} problems prevent a release", problems.len());
     }
 
     if !args.dry_run {

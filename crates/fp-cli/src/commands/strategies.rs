@@ -123,7 +123,7 @@ impl Listing {
             text += &entry(&control.name, &description);
         }
         if !self.method.is_empty() {
-            text += "\nMethods: what a study compares beside strategies, by --methods.\n\n";
+            text += "\nMethods that a study can compare with the strategies, set by --methods.\n\n";
             for method in &self.method {
                 text += &entry(&method.name, method.description);
             }

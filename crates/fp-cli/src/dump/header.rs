@@ -26,7 +26,7 @@ const QUERY_ROWS: &str = "query_rows";
 pub(super) fn read(file: &mut File, file_bytes: u64) -> Result<Header> {
     if file_bytes < LENGTH_BYTES {
         bail!(
-            "not a safetensors file: it has {file_bytes} bytes, the header's length alone takes {LENGTH_BYTES}"
+            "not a safetensors file: it has only {file_bytes} bytes; the header's length field takes {LENGTH_BYTES}"
         );
     }
     let mut length = [0; LENGTH_BYTES as usize];

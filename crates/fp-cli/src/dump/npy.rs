@@ -80,7 +80,7 @@ impl Header {
                 "shape" => header.shape.replace(rest.shape()?).is_none(),
                 _ => bail!("unknown key `{key}`"),
             };
-            ensure!(is_new, "the key `{key}` comes twice");
+            ensure!(is_new, "the key `{key}` is given twice");
             if !rest.take(',') {
                 rest.expect('}')?;
                 break;
@@ -262,7 +262,7 @@ mod tests {
             ("{'shape': 3}", "`(` expected"),
             ("{'fortran_order': 1}", "True or False"),
             ("{'more': 1}", "unknown key `more`"),
-            ("{'shape': (), 'shape': ()}", "comes twice"),
+            ("{'shape': (), 'shape': ()}", "is given twice"),
             ("{} x", "text follows"),
         ] {
             let message = Header::parse(text).unwrap_err().to_string();

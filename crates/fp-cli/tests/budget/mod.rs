@@ -295,7 +295,7 @@ fn efficiency_fits_80_columns_and_is_recorded() {
         "R4",
         "R8",
         "first token",
-        "not measured: it wasn't asked for",
+        "not measured: not requested",
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }

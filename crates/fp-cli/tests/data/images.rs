@@ -314,7 +314,7 @@ fn what_a_model_sees_otherwise_is_a_note() {
     let text = succeed(&["data", "check", &path]);
     let flat = unwrapped(&text);
     for part in [
-        "1 image with an EXIF orientation, which is not followed",
+        "1 image with an EXIF orientation, which is ignored",
         "turned.jpg: orientation 6 (question \"2\")",
         "1 image in 16-bit grey: every sample above 255 becomes white",
         "grey.png: 16-bit grey (question \"3\")",
@@ -351,10 +351,7 @@ fn generate_says_what_it_sees_otherwise() {
             "png_16bit_grey.png",
             "it is 16-bit grey, of which every sample above 255 becomes white",
         ),
-        (
-            "jpeg_turned.jpg",
-            "its EXIF orientation (6) is not followed",
-        ),
+        ("jpeg_turned.jpg", "its EXIF orientation (6) is ignored"),
         ("gif_animated.gif", "it has 2 frames or pages"),
     ] {
         let (stdout, stderr) = answer(file, &["--json"]);

@@ -478,7 +478,7 @@ fn answers_are_scored_and_compared() {
     assert!(pair["headline"].is_null(), "{pair}");
     let because = pair["no_headline"].as_str().unwrap();
     assert!(
-        because.starts_with("never has no mean F1: F1 has no value in "),
+        because.starts_with("never has no mean F1: F1 is undefined in "),
         "{because}"
     );
     let text = succeed(&without);

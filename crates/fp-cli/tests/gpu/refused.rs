@@ -28,7 +28,7 @@ const MACHINES: [Machine; 9] = [
         missing: "",
         variables: &[("DEVICES", "2")],
         device: "cuda:3",
-        says: &["there is no GPU 3", "this machine has 2"],
+        says: &["no GPU 3", "a number below 2"],
     },
     Machine {
         missing: "",

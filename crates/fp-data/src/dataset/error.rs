@@ -142,7 +142,7 @@ pub enum DatasetError {
         source: std::io::Error,
     },
     /// A folder that would have to be overwritten.
-    #[error("{} isn't empty; nothing is overwritten", path.display())]
+    #[error("{} isn't empty; choose a new or empty folder", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,

@@ -109,7 +109,7 @@ impl Release {
         ];
         let Some(path) = places.iter().find(|path| path.is_file()) else {
             return Err(missing(format!(
-                "no file of answers {}",
+                "answer file {} not found",
                 places[1].display()
             )));
         };

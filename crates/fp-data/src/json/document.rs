@@ -135,7 +135,10 @@ impl Scanner<'_> {
                 self.duplicates.push(Problem {
                     line: Some(line),
                     column: Some(column),
-                    ..Problem::new(inner.to_string(), "the key comes twice; remove one of them")
+                    ..Problem::new(
+                        inner.to_string(),
+                        "the key is given twice; remove one of them",
+                    )
                 });
             }
             self.comma();

@@ -182,7 +182,7 @@ impl Checker<'_> {
                     Value::Object(_) => entry.to_string(),
                     other => shown(other),
                 };
-                self.add(&path, format!("{entry} comes twice"));
+                self.add(&path, format!("{entry} is listed twice"));
             }
         }
     }
@@ -369,7 +369,7 @@ mod tests {
                 "key `size` is missing; expected a whole number",
                 "kind: `smal` (did you mean `small`?); expected one of: small, large",
                 "names[1]: 3; expected a text",
-                "names[2]: `a` comes twice",
+                "names[2]: `a` is listed twice",
                 "nmes: unknown key (did you mean `names`?)",
                 "other: unknown key; expected one of: kind, names, share, size, sure",
                 "share: 1.5; must be above 0 and at most 1",

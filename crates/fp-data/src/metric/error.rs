@@ -77,7 +77,7 @@ pub enum MetricError {
         expected: &'static str,
     },
     /// A measure that is undefined for this input.
-    #[error("{what} has no value: {reason}")]
+    #[error("{what} is undefined: {reason}")]
     Undefined {
         /// The measure.
         what: &'static str,

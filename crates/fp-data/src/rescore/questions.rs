@@ -46,7 +46,9 @@ fn with_or_without_images(mut reading: Reading) -> Result<Dataset, DatasetError>
     }
     let left = absent.map(|(_, sample)| sample);
     reading.dataset.samples.extend(left);
-    let note = format!("{num_absent} of {count} questions have no image here; scores need none");
+    let note = format!(
+        "{num_absent} of {count} questions have no image here; scoring doesn't need images"
+    );
     reading.dataset.notes.push(note);
     reading.whole()
 }

@@ -52,7 +52,7 @@ pub enum GenerateError {
         source: std::io::Error,
     },
     /// The folder isn't empty.
-    #[error("{} isn't empty; nothing is overwritten", path.display())]
+    #[error("{} isn't empty; choose a new or empty folder", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,

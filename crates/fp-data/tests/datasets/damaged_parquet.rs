@@ -164,7 +164,7 @@ fn missing_columns_are_named() {
         error.contains("(category, image, question, question_id)"),
         "{error}"
     );
-    assert!(error.contains("to be MME's it lacks answer"), "{error}");
+    assert!(error.contains("for MME it lacks answer"), "{error}");
     assert!(locate(&folder.path().display().to_string()).is_err());
     // A file of something else beside a known dataset is ignored.
     write(&folder.path().join("data/dev.parquet"), &mme());
@@ -364,9 +364,9 @@ fn what_pages_decompress_to_is_held_against_a_limit() {
     let start = column.unwrap().byte_range().0 as usize;
     assert_eq!(bytes[start] & 15, 5);
     for (size, said) in [
-        (i32::MAX as u64, "comes to more than 1024 MiB"),
-        ((1 << 30) + 1, "comes to more than 1024 MiB"),
-        (u64::MAX >> 2, "comes to more than 1024 MiB"),
+        (i32::MAX as u64, "expands to more than 1024 MiB"),
+        ((1 << 30) + 1, "expands to more than 1024 MiB"),
+        (u64::MAX >> 2, "expands to more than 1024 MiB"),
     ] {
         // Type, then the decompressed size; the bytes after it move, but are never reached.
         let mut changed = bytes[..start + 3].to_vec();

@@ -107,7 +107,7 @@ fn what_does_not_fit_is_an_error() {
     std::fs::write(folder.path().join("a"), "").unwrap();
     let error = export(&embedded(), Benchmark::Gqa, folder.path()).unwrap_err();
     assert!(
-        error.to_string().contains("nothing is overwritten"),
+        error.to_string().contains("choose a new or empty folder"),
         "{error}"
     );
 }

@@ -166,7 +166,7 @@ fn lines_with_files_beside_them() {
                 "another image",
                 OFFICIAL,
                 |bytes| replaced(bytes, "\"imageId\":\"", "\"imageId\":\"x"),
-                Problems(InvalidValue, 1, "is about image xconfirm"),
+                Problems(InvalidValue, 1, "; expected xconfirm"),
             ),
         ],
     );

@@ -231,7 +231,7 @@ impl Prepared {
             let request = self.source.config().vision_request([&plan]);
             let request = request.map_err(|e| text(&e))?;
             if plan.input == fp_scoring::ImageInput::None {
-                return Err("it leaves the image out".to_owned());
+                return Err("it uses no image".to_owned());
             }
             let parts = request.parts();
             let vision = &mut self.options.vision;

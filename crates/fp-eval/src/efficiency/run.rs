@@ -147,7 +147,7 @@ fn first_question(
     let missing = || EfficiencyError::Setting {
         what: "the run's first question",
         found: "missing".to_owned(),
-        expected: "one that its data still holds".to_owned(),
+        expected: "one that its dataset still contains".to_owned(),
     };
     let selector = dataset_selector(name.ok_or_else(missing)?)?;
     let (dataset, _) = dataset::open_but_for_images(&selector)?;

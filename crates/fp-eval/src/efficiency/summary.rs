@@ -218,7 +218,7 @@ pub(super) fn summarise(
         skipped_batches: samples.skipped.clone(),
         memory_method: memory_method(peaks),
         device_memory: match plan.device.as_str() {
-            "cpu" => "no device beside the processor".to_owned(),
+            "cpu" => "no device besides the CPU".to_owned(),
             device => format!("the peak memory of {device} is not measured"),
         },
         is_repeatable: samples.is_repeatable,
@@ -232,7 +232,7 @@ fn memory_method(peaks: &[Result<PeakMemory, String>]) -> String {
         peaks.first(),
         peaks.iter().find_map(|peak| peak.as_ref().err()),
     ) {
-        (None, _) => "not measured: it wasn't asked for".to_owned(),
+        (None, _) => "not measured: not requested".to_owned(),
         (_, Some(reason)) => format!("not measured: {reason}"),
         (Some(_), None) => METHOD.to_owned(),
     }

@@ -261,7 +261,7 @@ impl Chooser<'_> {
         let places = match (self.aspect, self.square_grid(num_image_tokens)) {
             (Some(_), None) => {
                 return Err(
-                    "the class token among the image tokens is not a cell of their grid".to_owned(),
+                    "the image tokens include the class token, which has no grid cell".to_owned(),
                 );
             }
             (aspect, _) => tokens.places(aspect, self.image_side),

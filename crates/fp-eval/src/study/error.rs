@@ -64,7 +64,7 @@ pub enum StudyError {
         reason: String,
     },
     /// A file of a run folder isn't the expected JSON.
-    #[error("{} doesn't hold the JSON of a run", path.display())]
+    #[error("{} isn't the JSON of a run", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,7 @@ pub enum StudyError {
     },
     /// The run was started with different settings.
     #[error(
-        "{} was started with {} than now; resume it with the original settings, name another folder, or accept the change (--accept-changes)",
+        "{} was started with different settings: {}; resume it with the original settings, name another folder, or accept the change (--accept-changes)",
         path.display(), changes.join(", ")
     )]
     Changed {
@@ -123,7 +123,7 @@ pub enum StudyError {
         changes: Vec<String>,
     },
     /// No records can be added to the run, even if changes are accepted.
-    #[error("{}: {reason}; its records can't be added to; name another folder", path.display())]
+    #[error("{}: {reason}; no records can be added to it; name another folder", path.display())]
     Incompatible {
         /// The run's folder.
         path: PathBuf,

@@ -102,7 +102,7 @@ fn check_same(
         return Err(refuse("changes were accepted in one of them".to_owned()));
     }
     if first.grid != spec.grid || first.num_samples != spec.num_samples {
-        return Err(refuse("they have other cells or samples".to_owned()));
+        return Err(refuse("they have different cells or samples".to_owned()));
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ impl Reader<'_> {
         let looks = self.looks;
         let missing = || StudyError::Content {
             path: self.shards[place.shard].clone(),
-            reason: "its records have become fewer".to_owned(),
+            reason: "records have been removed from it".to_owned(),
         };
         let (look, part) = self.held.get_mut(&key).ok_or_else(missing)?;
         *look = looks;

@@ -37,14 +37,14 @@ pub(super) fn static_heads(
         let path = folder.join(STATIC_HEADS_FILE);
         return Err(StudyError::Content {
             path,
-            reason: "it lacks heads of some of the run's cells".to_owned(),
+            reason: "it has no heads for some of the run's cells".to_owned(),
         });
     }
     if num_recorded > 0 {
         let path = folder.join(STATIC_HEADS_FILE);
         return Err(StudyError::Content {
             path,
-            reason: "it is missing, and records were made by it".to_owned(),
+            reason: "it is missing, and records depend on it".to_owned(),
         });
     }
     let (halves, groups) = select_half(prepared);

@@ -21,7 +21,7 @@ pub struct Stages {
     pub suffix: f64,
     /// Decoding.
     pub decode: f64,
-    /// Measuring the diversity of kept tokens; no part of answering.
+    /// Measuring the diversity of kept tokens, which answers don't depend on.
     pub diversity: f64,
 }
 
@@ -39,7 +39,8 @@ impl Stages {
         ]
     }
 
-    /// Seconds of all stages except preprocessing, which runs in parallel.
+    /// Seconds of all stages except preprocessing, which runs in parallel. Measuring diversity
+    /// counts, since it takes the same threads' time.
     pub fn answering(&self) -> f64 {
         let named = self.named();
         let answering = named.iter().filter(|(name, _)| *name != "preprocess");
@@ -105,7 +106,7 @@ pub struct LoadingTimes {
     pub waiting: f64,
     /// Seconds that workers waited for their first jobs.
     pub starting: f64,
-    /// Seconds of the stages of answering.
+    /// Seconds of all stages except preprocessing.
     pub answering: f64,
 }
 
@@ -136,7 +137,7 @@ impl LoadingTimes {
             "loading slowed the model down"
         };
         Some(format!(
-            "Workers waited for images for {:.1} % of their time ({:.2} s beside {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",
+            "Workers waited for images for {:.1} % of their time ({:.2} s, compared with {:.2} s of answering, after {:.2} s for their first ones; loading took {:.2} s): {kept_up}.",
             100.0 * share,
             self.waiting,
             self.answering,

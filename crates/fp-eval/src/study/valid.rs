@@ -35,7 +35,7 @@ fn below(what: &str, value: usize, count: usize) -> Check {
     if value < count {
         Ok(())
     } else {
-        Err(format!("{what} is {value}, and there are {count}"))
+        Err(format!("{what} is {value}; must be below {count}"))
     }
 }
 
@@ -176,14 +176,14 @@ pub(crate) fn check_record(spec: &RunSpec, record: &SampleRecord) -> Check {
     let Some(dataset) = spec.datasets.get(record.dataset) else {
         let known = spec.datasets.len();
         return Err(format!(
-            "it is of dataset {}, the run has {known}",
+            "its dataset is {}, but the run has {known} datasets",
             record.dataset
         ));
     };
     let end = dataset.first_index.saturating_add(dataset.num_samples);
     if !(dataset.first_index..end).contains(&record.index) {
         return Err(format!(
-            "sample {} is none of dataset {}",
+            "sample {} is not in dataset {}",
             record.index, record.dataset
         ));
     }

@@ -385,7 +385,7 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
     for (damaged, said) in [
         (lines[1..].join("\n"), "no selection of sample"),
         (foreign, "line 1: no sample has the id `nobody`"),
-        (outside, "token 16 is none of the 16 that enter layer 2"),
+        (outside, "token 16 isn't among the 16 that enter layer 2"),
         (format!("{text}{}", lines[0]), "already"),
     ] {
         let path = world.path("damaged.jsonl");

@@ -52,7 +52,7 @@ impl fmt::Display for Remark {
         match self {
             Remark::Turned { orientation } => write!(
                 f,
-                "its EXIF orientation ({orientation}) is not followed: the model sees the pixels as stored, as in LLaVA"
+                "its EXIF orientation ({orientation}) is ignored: the model sees the pixels as stored, as in LLaVA"
             ),
             Remark::Grey16 => f.write_str(
                 "it is 16-bit grey, of which every sample above 255 becomes white, as in Pillow's convert(\"RGB\"); scale it to 8 bits",

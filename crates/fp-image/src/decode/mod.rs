@@ -142,7 +142,7 @@ fn check_riff_length(bytes: &[u8]) -> Result<(), ImageError> {
         .map(u32::from_le_bytes);
     let expected = u64::from(stated.unwrap_or(u32::MAX)) + 8;
     if expected > bytes.len() as u64 {
-        let reason = format!("{expected} bytes announced, {} there", bytes.len());
+        let reason = format!("{expected} bytes declared, {} present", bytes.len());
         return Err(ImageError::damaged("WebP", reason));
     }
     Ok(())

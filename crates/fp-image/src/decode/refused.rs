@@ -24,7 +24,7 @@ pub(super) fn check(
     match reason {
         Some(reason) => Err(ImageError::unsupported(
             name,
-            format!("{reason}, which other programs read otherwise"),
+            format!("{reason}, which other programs read differently"),
         )),
         None => Ok(()),
     }

@@ -130,7 +130,7 @@ impl<T: DeviceElement> AttentionTable<T> {
                 0,
                 format!(
                     "[sequences, fewest keys, most keys, key heads, head size] of layer {layer} \
-                     are {got:?}, and the call asks for {expected:?}"
+                     are {got:?}, and the call needs {expected:?}"
                 ),
             ));
         }

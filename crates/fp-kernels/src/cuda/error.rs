@@ -16,7 +16,7 @@ pub enum CudaError {
     #[error(transparent)]
     Argument(#[from] KernelError),
     /// A dimension above the kernels' maximum.
-    #[error("{op}: {what} is {got}; the kernels take up to {max}")]
+    #[error("{op}: {what} is {got}; the maximum is {max}")]
     TooLarge {
         /// Operation that was called.
         op: &'static str,
@@ -92,7 +92,7 @@ pub enum CudaError {
         reason: String,
     },
     /// A scale that is not positive and finite.
-    #[error("{op}: the scale of logits is {scale}; it must be finite")]
+    #[error("{op}: the scale of logits is {scale}; it must be positive and finite")]
     Scale {
         /// Operation that was called.
         op: &'static str,
@@ -112,7 +112,7 @@ pub enum CudaError {
         expected: &'static str,
     },
     /// A buffer of scratch memory that is too small.
-    #[error("{op}: the workspace has {got} bytes and takes {expected}")]
+    #[error("{op}: the workspace has {got} bytes, expected at least {expected}")]
     Workspace {
         /// Operation that was called.
         op: &'static str,
@@ -132,7 +132,7 @@ pub enum CudaError {
         reason: String,
     },
     /// The device found values that it can't compute with.
-    #[error("{op} can't work with the values that it read")]
+    #[error("{op} found invalid input values")]
     Data {
         /// Operation that was called.
         op: &'static str,

@@ -71,7 +71,7 @@ pub fn fused<T: DeviceElement>(
     };
     if call.strategies.compare_heads() {
         return Err(refused(
-            "strategies that compare heads are compare_heads' and select's",
+            "for strategies that compare heads, use compare_heads and select",
         ));
     }
     if call.statistics.is_none() && !call.allow_degenerate {

@@ -93,7 +93,7 @@ fn check(status: c_int) -> Result<(), CudaError> {
         status => Err(CudaError::Launch {
             op: OP,
             status,
-            reason: "CUB can't tell its scratch memory".to_owned(),
+            reason: "CUB did not report its scratch memory size".to_owned(),
         }),
     }
 }

@@ -49,7 +49,7 @@ pub enum PreflightError {
     )]
     NoGpu,
     /// A GPU index that is too large.
-    #[error("there is no GPU {index}: this machine has {count}, numbered from 0; name another one")]
+    #[error("no GPU {index}; expected a number below {count}")]
     NoSuchGpu {
         /// The requested index.
         index: usize,
@@ -58,7 +58,7 @@ pub enum PreflightError {
     },
     /// A GPU of a generation that the kernels don't support.
     #[error(
-        "GPU {index} ({name}) has compute capability {}.{}, and 8.0 is the least that works: use a \
+        "GPU {index} ({name}) has compute capability {}.{}, and 8.0 is the minimum: use a \
          GPU of the Ampere generation or newer", capability.0, capability.1
     )]
     OldGpu {
@@ -74,8 +74,8 @@ pub enum PreflightError {
     Library(#[from] LibraryMissing),
     /// Too little free memory, since other programs use it.
     #[error(
-        "GPU {index} ({name}) has {} MiB of {} MiB free, and {} MiB are the least that works: end \
-         what else runs there (`nvidia-smi` lists it), or name another GPU",
+        "GPU {index} ({name}) has {} MiB of {} MiB free; at least {} MiB are needed: end other \
+         programs on it (`nvidia-smi` lists them), or name another GPU",
         free_bytes >> 20, total_bytes >> 20, LEAST_FREE_BYTES >> 20
     )]
     Memory {

@@ -165,7 +165,7 @@ pub fn compare_heads<T: DeviceElement>(
     if !call.strategies.compare_heads() {
         return Err(CudaError::Strategies {
             op: OP,
-            reason: "none of the strategies compares heads; head_score has them all".to_owned(),
+            reason: "none of the strategies compares heads; use head_score".to_owned(),
         });
     }
     let workspace_bytes = compare_heads_workspace(&call.shape)?;

@@ -46,7 +46,7 @@ impl Strategies {
             reason,
         };
         if list.is_empty() {
-            return Err(wrong("none is named; at least one must be".to_owned()));
+            return Err(wrong("no strategy given; expected at least one".to_owned()));
         }
         for (index, strategy) in list.iter().enumerate() {
             if list[..index].contains(strategy) {

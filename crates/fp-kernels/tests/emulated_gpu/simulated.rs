@@ -106,7 +106,7 @@ fn no_gpu_and_another_gpu() {
     check(
         &ALL,
         &[("FINEPRUNER_EMULATED_DEVICES", "2"), (INDEX, "3")],
-        &["no GPU 3", "has 2"],
+        &["no GPU 3", "below 2"],
     );
 }
 

@@ -73,7 +73,7 @@ impl JobSettings {
         }
         for (flag, amount) in [("--cpu", &self.cpu), ("--memory", &self.memory)] {
             if let Some(amount) = amount.as_ref().filter(|amount| !is_quantity(amount)) {
-                let expected = "a quantity as Kubernetes has them, such as 8, 500m or 64Gi";
+                let expected = "a quantity in Kubernetes notation, such as 8, 500m or 64Gi";
                 return Err(LaunchError::setting(flag, amount, expected));
             }
         }

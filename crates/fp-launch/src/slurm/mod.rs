@@ -63,7 +63,7 @@ impl Resources {
             let Some(value) = value else { continue };
             let is_odd = |c: char| c.is_whitespace() || c.is_control();
             if value.is_empty() || value.contains(is_odd) {
-                let expected = "a name without spaces, as `sinfo` and `sacctmgr` have them";
+                let expected = "a name without spaces, as listed by `sinfo` and `sacctmgr`";
                 return Err(LaunchError::setting(flag, value, expected));
             }
         }

@@ -30,7 +30,8 @@ pub fn task_script(folder: &LaunchFolder, manifest: &Manifest) -> String {
     add(format!("--signal=B:USR1@{}", resources.warn_seconds));
     let _ = writeln!(
         script,
-        "# Each task runs {} of the study, resumes what it did before, and stops in good time.\n\
+        "# Each task runs {} of the study, resumes what it did before, and stops before its \
+         time limit.\n\
          exec {} launch task {} --task \"$SLURM_ARRAY_TASK_ID\"",
         match manifest.procs_per_task {
             1 => "one shard".to_owned(),

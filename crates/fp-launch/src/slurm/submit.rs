@@ -129,8 +129,8 @@ fn run(command: &[String]) -> Result<String, LaunchError> {
         .output()
         .map_err(|source| LaunchError::Missing {
             program: program.clone(),
-            hint: "run this where Slurm's commands are, such as a login node, or see what would \
-                   be submitted with --dry-run",
+            hint: "run this where Slurm's commands are installed, such as a login node, or see \
+                   what would be submitted with --dry-run",
             source,
         })?;
     if output.status.success() {

@@ -57,8 +57,8 @@ pub enum CheckpointError {
     },
     /// A checkpoint whose weights are stored in a quantised format.
     #[error(
-        "{} is quantised ({method}, by {sign}); expected the unquantised checkpoint that it was \
-         made from, with weights in F32, F16 or BF16",
+        "{} is quantised ({method}, as shown by {sign}); expected the unquantised \
+         checkpoint that it was made from, with weights in F32, F16 or BF16",
         dir.display()
     )]
     Quantised {
@@ -110,7 +110,7 @@ pub enum CheckpointError {
     /// A language model without a vision tower and a projector.
     #[error(
         "{} describes a language model alone ({sign}), without vision tower and projector; \
-         expected a LLaVA that was made of it",
+         expected a LLaVA model built on it",
         path.display()
     )]
     LanguageModelOnly {
@@ -202,8 +202,8 @@ pub enum CheckpointError {
     },
     /// Images are prepared in another size than the vision tower takes.
     #[error(
-        "{} (class defaults for what it lacks) makes images of {width}x{height} pixels; the \
-         vision tower takes {side}x{side}",
+        "{} (with class defaults for missing values) resizes images to {width}x{height} \
+         pixels; the vision tower takes {side}x{side}",
         path.display()
     )]
     ImageSize {

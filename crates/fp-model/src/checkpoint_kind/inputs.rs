@@ -143,7 +143,7 @@ impl Inputs<'_> {
         {
             notes.push(format!(
                 "{path} states `image_seq_length` {stated}, and the vision tower gives \
-                 {num_tokens} tokens for a square image, which is what runs"
+                 {num_tokens} tokens for a square image, and the latter is used"
             ));
         }
         let is_beyond = |id: &u32| usize::try_from(*id).is_ok_and(|id| id >= vocab_size);
@@ -157,8 +157,8 @@ impl Inputs<'_> {
         }
         if let Some(id) = config.eos_tokens.iter().copied().find(is_beyond) {
             notes.push(format!(
-                "the token {id} that ends answers is outside the vocabulary of {vocab_size}: they \
-                 continue until the limit"
+                "the token {id} that ends answers is outside the vocabulary of {vocab_size}: \
+                 answers continue until the limit"
             ));
         }
         notes
@@ -180,7 +180,7 @@ impl Inputs<'_> {
         let mut notes = Vec::new();
         let mut note = |field: &str, found: String, ours: String| {
             notes.push(format!(
-                "{file} states `{field}` {found}, and {} makes it {ours}, which is what runs",
+                "{file} states `{field}` {found}, and {} makes it {ours}, and the latter is used",
                 config.path.display()
             ));
         };

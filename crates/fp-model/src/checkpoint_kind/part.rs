@@ -97,7 +97,7 @@ pub(crate) fn lacking_part(
                 "{} beside them may hold it; load the model with it and save it in full",
                 folder.path(name).display()
             ),
-            None => "it was trained into a file mm_projector.bin; load the model with it and \
+            None => "training wrote it to a file mm_projector.bin; load the model with it and \
                      save it in full"
                 .to_owned(),
         };

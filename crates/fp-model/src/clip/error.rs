@@ -18,7 +18,7 @@ pub enum ClipError {
     NotGiven,
     /// A method needs the question by itself, and the caller gave only the prompt.
     #[error(
-        "the method embeds the question with CLIP, and only the whole prompt is known; give the \
+        "the method embeds the question with CLIP, but only the whole prompt is known; give the \
          question by itself (--prompt TEXT)"
     )]
     NoQuestion,
@@ -51,7 +51,7 @@ pub enum ClipError {
     },
     /// vocab.json and merges.txt can't be made into a tokenizer.
     #[error(
-        "{} and merges.txt beside it make no CLIP tokenizer", vocab.display()
+        "{} and merges.txt beside it can't be made into a CLIP tokenizer", vocab.display()
     )]
     Vocabulary {
         /// vocab.json.

@@ -51,7 +51,7 @@ pub(crate) fn view<'a, T: CudaDType>(
     let slice: &CudaSlice<T> = storage.as_cuda_slice::<T>()?;
     match tensor.layout().contiguous_offsets() {
         Some((start, end)) => Ok(slice.slice(start..end)),
-        None => Err(not_dense(tensor, "values that lie side by side")),
+        None => Err(not_dense(tensor, "contiguous values")),
     }
 }
 

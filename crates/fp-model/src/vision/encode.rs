@@ -67,9 +67,9 @@ impl LlavaModel {
         if let Vision::Patches(patches) = &self.vision {
             if let Some(read) = request.iter().next() {
                 return Err(ModelError::InputValue {
-                    what: "what to read of the vision tower",
+                    what: "the evidence to read from the vision tower",
                     found: format!("{read:?}"),
-                    expected: "nothing: several of its patches are one image token here".to_owned(),
+                    expected: "none: several patches are merged into one image token".to_owned(),
                 });
             }
             let (embeds, grid) = patches.encode(pixel_values)?;

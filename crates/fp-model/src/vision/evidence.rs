@@ -30,10 +30,10 @@ impl VisionEvidence {
         self.tensors
             .get(&read)
             .ok_or_else(|| ModelError::InputValue {
-                what: "what is wanted of the vision tower",
+                what: "the evidence to read from the vision tower",
                 found: format!("{read:?}"),
                 expected: format!(
-                    "one of what was asked for: {:?}",
+                    "one of those requested: {:?}",
                     self.tensors.keys().collect::<Vec<_>>()
                 ),
             })

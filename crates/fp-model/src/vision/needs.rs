@@ -19,7 +19,7 @@ impl VisionConfig {
                 return Err(ModelError::InputValue {
                     what: "what a method reads",
                     found: "the class token's attention".to_owned(),
-                    expected: "something else: this vision tower has no class token".to_owned(),
+                    expected: "other evidence: this vision tower has no class token".to_owned(),
                 });
             }
             VisionNeed::ClassAttention(layer) => {
@@ -54,8 +54,8 @@ impl ModelConfig {
                     what: "what a method reads",
                     found: "the vision tower".to_owned(),
                     expected: format!(
-                        "the decoder alone: {} patches of the tower of the family {} are one \
-                         image token",
+                        "the decoder alone: {} patches of the tower of the family {} are \
+                         merged into one image token",
                         self.dynamic
                             .as_ref()
                             .map_or(1, |vision| vision.merge_size.pow(2)),

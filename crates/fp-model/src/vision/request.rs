@@ -169,16 +169,16 @@ impl VisionRequest {
     ) -> Result<()> {
         for read in self.iter() {
             if matches!(read, VisionRead::ClassAttention(_)) && config.num_class_tokens() == 0 {
-                let expected = "something else: this vision tower has no class token".to_owned();
+                let expected = "other evidence: this vision tower has no class token".to_owned();
                 return Err(not_there(read, expected));
             }
             let needed = layers_touched(read);
             if needed > num_loaded {
                 let expected = if needed > config.num_layers {
-                    format!("something of the tower's {} layers", config.num_layers)
+                    format!("evidence from the tower's {} layers", config.num_layers)
                 } else {
                     format!(
-                        "something of the {num_loaded} vision layers that are loaded \
+                        "evidence from the {num_loaded} vision layers that are loaded \
                          (LoadOptions::vision loads more)"
                     )
                 };
@@ -187,7 +187,7 @@ impl VisionRequest {
             if read == VisionRead::NormedFeatures && !has_post_norm {
                 return Err(not_there(
                     read,
-                    "something that doesn't need the tower's last norm, which isn't loaded \
+                    "evidence that doesn't need the tower's last norm, which isn't loaded \
                      (LoadOptions::vision loads it)"
                         .to_owned(),
                 ));
@@ -206,7 +206,7 @@ fn layers_touched(read: VisionRead) -> usize {
 
 fn not_there(read: VisionRead, expected: String) -> ModelError {
     ModelError::InputValue {
-        what: "what to read of the vision tower",
+        what: "the evidence to read from the vision tower",
         found: format!("{read:?}"),
         expected,
     }

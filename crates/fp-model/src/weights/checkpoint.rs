@@ -299,7 +299,7 @@ fn read_index(dir: &Path, path: &Path) -> Result<BTreeMap<String, PathBuf>> {
         .get("weight_map")
         .and_then(|map| map.as_object())
         .filter(|map| !map.is_empty())
-        .ok_or_else(|| broken("absent, empty or no object".to_owned()))?;
+        .ok_or_else(|| broken("missing, empty or not an object".to_owned()))?;
     map.iter()
         .map(|(name, file)| {
             // Only a plain file name: an index must not lead out of its folder.

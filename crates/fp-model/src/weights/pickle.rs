@@ -98,7 +98,7 @@ impl PickleShard {
             tensor.map(|tensor| tensor.and_then(values))
         })
         .map_err(|panic| unreadable(panic.into()))?
-        .ok_or_else(|| broken(format!("tensor `{name}` is gone"), None))?
+        .ok_or_else(|| broken(format!("tensor `{name}` no longer exists"), None))?
         .map_err(|error| unreadable(first_line(&error).into()))
     }
 }
@@ -125,7 +125,7 @@ fn beyond(info: &TensorInfo, held: Option<u64>) -> Option<String> {
     let name = &info.name;
     let Some(held) = held else {
         return Some(format!(
-            "tensor `{name}` lies in {}, which isn't there",
+            "tensor `{name}` is in {}, which is missing",
             info.path
         ));
     };

@@ -121,7 +121,7 @@ impl Scan<'_> {
     fn made(&mut self, size: Size) -> Result<Size, Stop> {
         self.objects = self.objects.saturating_add(size.objects);
         if self.objects > MOST_OBJECTS {
-            let reason = format!("it makes more than {MOST_OBJECTS} objects");
+            let reason = format!("it creates more than {MOST_OBJECTS} objects");
             return Err(Stop::Beyond(reason));
         }
         if size.depth > MOST_DEEP {
@@ -232,7 +232,7 @@ impl Scan<'_> {
                 let count = self.number(4)?;
                 let left = self.bytes.len().saturating_sub(self.at);
                 if count as usize > left {
-                    let reason = format!("a text of {count} bytes begins with {left} left");
+                    let reason = format!("a string of {count} bytes exceeds the {left} remaining");
                     return Err(Stop::Beyond(reason));
                 }
                 self.take(count as usize)?;
@@ -309,7 +309,7 @@ mod tests {
         // string longer than the file would be allocated first, so that is refused.
         for end in 0..pickle.len() {
             if let Err(error) = scan(&pickle[..end]) {
-                assert!(error.contains("a text of"), "{end}: {error}");
+                assert!(error.contains("a string of"), "{end}: {error}");
             }
         }
         for damaged in [&b"\xff"[..], b"R", b"t", b"h\x07", b"(e", b"q\x00", b""] {
@@ -359,7 +359,10 @@ mod tests {
         let by_text = [&b"("[..], &long, b"q\x00", &b"h\x00".repeat(5000), b"t."].concat();
         for pickle in [by_tuple, by_list, by_text] {
             let error = refused(&pickle);
-            assert!(error.contains("makes more than 4194304 objects"), "{error}");
+            assert!(
+                error.contains("creates more than 4194304 objects"),
+                "{error}"
+            );
         }
     }
 
@@ -368,7 +371,7 @@ mod tests {
         let error = refused(b"\x80\x02X\xff\xff\xff\xffabc.");
         assert_eq!(
             error,
-            "at byte 7, a text of 4294967295 bytes begins with 4 left"
+            "at byte 7, a string of 4294967295 bytes exceeds the 4 remaining"
         );
         let error = refused(b"\x8a\xff");
         assert!(error.contains("a whole number has 255 bytes"), "{error}");

@@ -106,7 +106,7 @@ def compare(
         b: ``[questions]``, scores of the baseline in the same order.
         clusters: ``[questions]``, equal for questions on one image, such as image ids; every
             question for itself by default.
-        confidence: How sure intervals are; tests are made at 1 - confidence.
+        confidence: Confidence level of intervals; tests are made at 1 - confidence.
         margin: Differences up to this count as none.
         num_draws: Random sign patterns where all of them are too many, at least 1000.
         seed: Of those.

@@ -442,7 +442,7 @@ fn by_hand() {
     let undefined = value("pope test", "no_image", "mean F1");
     assert_eq!(
         undefined.undefined.as_deref(),
-        Some("F1 has no value in a (no answer is yes), b (no answer is yes)")
+        Some("F1 is undefined in a (no answer is yes), b (no answer is yes)")
     );
     let undefined = value("mme test", "vanilla", "cognition").undefined.unwrap();
     assert!(undefined.contains("numerical_calculation"), "{undefined}");
@@ -452,7 +452,7 @@ fn by_hand() {
     let because = &untested.next().unwrap().because;
     assert_eq!(
         because,
-        "no_image has no mean F1: F1 has no value in a (no answer is yes), b (no answer is yes)"
+        "no_image has no mean F1: F1 is undefined in a (no answer is yes), b (no answer is yes)"
     );
     // Accuracies are still compared.
     assert!(pope.comparisons.iter().any(|it| it.a == "no_image"));
@@ -478,7 +478,7 @@ fn by_hand() {
         csv.contains("pope test,POPE,vanilla,mean F1,true,75,,6,6,0,0,"),
         "{csv}"
     );
-    let no_value = "pope test,POPE,no_image,mean F1,true,,\"F1 has no value in a (no answer is yes), b (no answer is yes)\",6,";
+    let no_value = "pope test,POPE,no_image,mean F1,true,,\"F1 is undefined in a (no answer is yes), b (no answer is yes)\",6,";
     assert!(csv.contains(no_value), "{csv}");
     let results: Value = serde_json::from_str(&read("results.json")).unwrap();
     let figures = &results["analysis"]["figures"];

@@ -90,7 +90,7 @@ fn records_that_are_none_of_the_run() {
             record.image_size = Some([usize::MAX, 3]);
         }),
         ("index is", |record| record.index = usize::MAX),
-        ("index is 6, and there are 6", |record| record.index = 6),
+        ("index is 6; must be below 6", |record| record.index = 6),
         ("dataset 3", |record| record.dataset = 3),
         ("num_image is", |record| {
             record.layout.as_mut().unwrap().num_image = 1 << 40;

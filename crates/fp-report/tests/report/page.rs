@@ -201,7 +201,7 @@ fn time_is_told_by_stage_of_one_answer() {
         assert_eq!(row[4], format!("{:.1}", 100.0 * each / total), "{name}");
     }
     assert_eq!(rows.len(), 5);
-    assert!(page.contains(&format!("One answer by itself: {total:.2} ms")));
+    assert!(page.contains(&format!("A single answer on its own: {total:.2} ms")));
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn degenerate_answers_and_gains_by_one_answer_are_flagged() {
     assert_eq!(names, ["unanswerable", "other"]);
     let cautions = analysis["verdict"]["cautions"].to_string();
     for part in [
-        "One answer to 90 % of a group of questions or more: variance+last_token/h2/R8 says \
+        "One answer to 90 % of a group of questions or more: variance+last_token/h2/R8 answers \
          “unanswerable” to 100.0 % of all 120 questions (ground truth 50.0 %, 25.0 % without \
          pruning)",
         "+5.0 points against no pruning, but −40.0 where that is not the answer",
@@ -247,7 +247,7 @@ fn what_explains_a_score_is_said_of_cells_that_see_the_image() {
     );
     let caution = "The distribution of answers explains a score: variance+last_token/h2/R8: 120 of 120 \
                    answers have more words than any reference, and 120 of them score 0: \
-                   sentences where words are asked for; variance+last_token/h2/R8: 60 of 120 \
+                   sentences where single words are expected; variance+last_token/h2/R8: 60 of 120 \
                    answers refuse.";
     let cautions = list(&analysis["verdict"], "cautions");
     assert!(
@@ -276,7 +276,10 @@ fn one_answer_to_everything_is_noted_once() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["name"], "one answer");
     let cautions = analysis["verdict"]["cautions"].to_string();
-    assert!(cautions.contains("says “purple” to 100.0 %"), "{cautions}");
+    assert!(
+        cautions.contains("answers “purple” to 100.0 %"),
+        "{cautions}"
+    );
     assert!(!cautions.contains("explains a score"), "{cautions}");
 }
 

@@ -114,7 +114,7 @@ fn what_beats_fastv_is_named_with_its_h_and_budgets() {
     assert!(
         headline.starts_with("entropy (h = 4) beats FastV (all_heads) by ")
             && headline.contains(" points on average over 3 budgets (95 % interval ")
-            && headline.ends_with(", and at each of them by itself."),
+            && headline.ends_with(", and at each budget separately."),
         "{headline}"
     );
     assert!(

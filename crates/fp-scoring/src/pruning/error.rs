@@ -12,7 +12,7 @@ pub enum PlanError {
     /// A method that needs one grid of image tokens, on input that has several.
     #[error(
         "`{method}` needs one grid of image tokens; any-resolution input has several, \
-         and a class token among the features is no cell of one"
+         and a class token among the features is not a grid cell"
     )]
     NoGrid {
         /// The method.
@@ -29,7 +29,7 @@ pub enum PlanError {
         site: Site,
     },
     /// A stage that keeps more tokens than enter it.
-    #[error("`{method}`: {kept} tokens are to be kept at {site}, but only {entering} enter it")]
+    #[error("`{method}`: can't keep {kept} of {entering} tokens at {site}")]
     StageTokens {
         /// The method.
         method: String,
@@ -69,7 +69,7 @@ pub enum SelectError {
         reason: String,
     },
     /// Evidence that the selector reads without requesting it, or that isn't available.
-    #[error("{what} is needed and was not computed; the selector's `needs` must ask for it")]
+    #[error("{what} is needed and was not computed; the selector's `needs` must request it")]
     MissingEvidence {
         /// The evidence.
         what: &'static str,

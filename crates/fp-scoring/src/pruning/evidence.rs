@@ -159,7 +159,7 @@ impl<'a> Evidence<'a> {
     /// The image is a single square, or its crops had their padding removed.
     pub fn crops(&self) -> Result<&'a [CropEvidence<'a>], SelectError> {
         self.crops.ok_or_else(|| SelectError::NotApplicable {
-            reason: "the image tokens lie in no whole crops".to_owned(),
+            reason: "the image tokens don't form whole crops".to_owned(),
         })
     }
 
@@ -217,7 +217,7 @@ impl<'a> Evidence<'a> {
     /// Tokens that don't form one grid.
     pub fn grid(&self) -> Result<[usize; 2], SelectError> {
         self.grid.ok_or_else(|| SelectError::NotApplicable {
-            reason: "image tokens aren't one grid".to_owned(),
+            reason: "image tokens don't form one grid".to_owned(),
         })
     }
 
@@ -275,8 +275,8 @@ impl<'a> Evidence<'a> {
         match self.vision {
             Some(values) => values.get(need),
             None => Err(SelectError::NotApplicable {
-                reason: "evidence of the vision tower is read of single square images, and of \
-                         each crop by itself of any-resolution input in its form fixed-2880"
+                reason: "vision-tower values exist only for single square images and per crop \
+                         of fixed-2880 input"
                     .to_owned(),
             }),
         }

@@ -143,7 +143,7 @@ impl TokenSelection {
             tokens.sort_unstable();
             if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
                 return Err(invalid(format!(
-                    "token {} comes twice in the sum at {place}",
+                    "token {} is listed twice in the sum at {place}",
                     pair[0]
                 )));
             }
@@ -229,7 +229,7 @@ fn check_places(places: &[usize], num_tokens: usize) -> Result<(), SelectError> 
             .get_mut(place)
             .ok_or_else(|| outside(place, num_tokens))?;
         if std::mem::replace(taken, true) {
-            return Err(invalid(format!("token {place} comes twice")));
+            return Err(invalid(format!("token {place} is listed twice")));
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ pub(super) fn sentence(
     };
     match budget {
         CropBudget::PerCrop => format!(
-            "crop budget per-crop: {name} selected from each of {num_crops} crops by itself, \
+            "crop budget per-crop: {name} selected from each of {num_crops} crops separately, \
              with its numbers per crop; {whose}"
         ),
         CropBudget::Whole => {

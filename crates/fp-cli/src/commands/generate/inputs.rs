@@ -165,8 +165,8 @@ impl Inputs {
         if let Some((height, width)) = pixels.size().filter(|_| !takes_any_size) {
             ensure!(
                 (height, width) == (side, side),
-                "{} (class defaults for what it lacks) makes images of {width}x{height} pixels; \
-                 the vision tower takes {side}x{side}",
+                "{} (with class defaults for missing values) resizes images to {width}x{height} \
+                 pixels; the vision tower takes {side}x{side}",
                 opened.preprocessor_file().display(),
             );
         }

@@ -94,7 +94,7 @@ pub(crate) struct GenerateArgs {
         conflicts_with = "raw_prompt"
     )]
     prompt: Option<String>,
-    /// The whole prompt, with `<image>` where the image stands; without that and without
+    /// The whole prompt, with `<image>` at the image's position; without that and without
     /// --image it is text-only.
     #[arg(long, value_name = "TEXT", requires = "model")]
     raw_prompt: Option<String>,
@@ -133,7 +133,7 @@ pub(crate) struct GenerateArgs {
     )]
     settings: Vec<(String, String)>,
     /// What the method's numbers apply to with --anyres fixed-2880: per-crop, each of the 5 crops
-    /// by itself (as FasterVLM, VisPruner, VisionZip, HiPrune and SCOPE do, and required for
+    /// separately (as FasterVLM, VisPruner, VisionZip, HiPrune and SCOPE do, and required for
     /// methods that read the vision tower), or whole, all crops as one set (DivPrune)
     /// [default: as its authors do].
     #[arg(long, value_name = "per-crop|whole", requires = "model")]

@@ -60,7 +60,7 @@ fn whole_prompt(args: &GenerateArgs) -> Result<Option<Asked>> {
             ensure!(
                 has_place(raw),
                 "--raw-prompt has no {IMAGE_PLACEHOLDER}, and --image names {}; expected \
-                 {IMAGE_PLACEHOLDER} where the image stands, or no --image for a text-only prompt",
+                 {IMAGE_PLACEHOLDER} at the image's position, or no --image for a text-only prompt",
                 image.display()
             );
             Ok(None)

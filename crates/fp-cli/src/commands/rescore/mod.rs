@@ -40,7 +40,7 @@ use crate::table::wrap_lines;
 /// where they differ.
 ///
 /// Below a file's metrics its answers are checked: one answer to everything,
-/// answers that no rule can read, sentences where words are asked for. Lines
+/// answers that no rule can read, sentences where single words are expected. Lines
 /// marked ! explain the score.
 ///
 /// Examples:
@@ -182,7 +182,7 @@ fn dataset(args: &RescoreArgs, files: &[(String, AnswerFile)]) -> Result<Dataset
         .min_by(|a, b| most(a.2.dataset.samples.len(), b.2.dataset.samples.len()));
     let Some((first, file, questions)) = first else {
         let Some((_, file)) = files.first() else {
-            bail!("no file of answers");
+            bail!("no answer file");
         };
         bail!(
             "{} holds only answers; name their questions with --dataset",
@@ -233,7 +233,7 @@ fn write_uploads(
         let path = folder.join(format!("{name}.{}", upload.ending));
         ensure!(
             !path.exists(),
-            "{} is there already; nothing is overwritten",
+            "{} already exists and is not overwritten",
             path.display()
         );
         std::fs::write(&path, upload.content)

@@ -109,7 +109,7 @@ pub(crate) struct Overrides {
     #[arg(long, value_name = "unpad|fixed-2880")]
     anyres: Option<AnyRes>,
     /// What the numbers of published methods apply to on the crops of fixed-2880: each crop
-    /// by itself, or all crops as one set.
+    /// separately, or all crops as one set.
     #[arg(long, value_name = "per-crop|whole")]
     crop_budget: Option<CropBudget>,
     /// Exclude image tokens whose patch shows only padding from the candidates of a method's

@@ -61,7 +61,7 @@ impl ImageNote {
     pub const fn name(self) -> &'static str {
         match self {
             ImageNote::Turned => {
-                "with an EXIF orientation, which is not followed: the model sees the pixels as stored, as in LLaVA, and boxes have to fit those"
+                "with an EXIF orientation, which is ignored: the model sees the pixels as stored, as in LLaVA, and boxes must refer to the stored pixels"
             }
             ImageNote::Grey16 => {
                 "in 16-bit grey: every sample above 255 becomes white, as in Pillow's convert(\"RGB\"), which leaves hardly anything to see; scale them to 8 bits"

@@ -201,7 +201,7 @@ pub(super) fn read(folder: &Path, part: &str) -> Result<Reading, DatasetError> {
 }
 
 fn other_image(id: &str, known: &str, found: &str) -> LineFault {
-    let message = format!("question {id} is about image {known}, not {found}");
+    let message = format!("question {id} refers to image {found}; expected {known}");
     (ProblemKind::InvalidValue, message)
 }
 

@@ -62,7 +62,7 @@ fn value(field: &Field) -> Result<Value, String> {
         Field::Str(text) => text.as_str().into(),
         Field::Group(row) => object(row)?,
         Field::ListInternal(list) => values(list)?,
-        other => return Err(format!("{other} has no form in JSON")),
+        other => return Err(format!("{other} can't be represented in JSON")),
     })
 }
 

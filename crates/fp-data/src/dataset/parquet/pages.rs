@@ -62,7 +62,7 @@ pub(super) fn check_rows(path: &Path, metadata: &ParquetMetaData) -> Result<(), 
         return Err(content(path, reason));
     }
     if total.saturating_mul(LEAST_ROW_BYTES) > limit {
-        let what = format!("it says that it has {total} rows, which come");
+        let what = format!("it claims {total} rows, which would expand");
         return Err(content(path, too_much(&what, limit)));
     }
     Ok(())
@@ -118,12 +118,14 @@ fn check_column(
         let (Some(compressed), Some(decompressed)) =
             (size(header.compressed), size(header.decompressed))
         else {
-            return Err(format!("the page at byte {at} has no size"));
+            return Err(format!(
+                "the header of the page at byte {at} states no size"
+            ));
         };
         let count = u64::try_from(header.values.unwrap_or_default());
         let count = count.map_err(|_| format!("the page at byte {at} has less than no values"))?;
         if decompressed.max(count.saturating_mul(LEAST_VALUE_BYTES)) > limit {
-            return Err(too_much(&format!("the page at byte {at} comes"), limit));
+            return Err(too_much(&format!("the page at byte {at} expands"), limit));
         }
         if compressed > room {
             return Err(format!(
@@ -186,7 +188,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn use_up(&mut self, count: u64) -> io::Result<()> {
         let left = self.room.checked_sub(count);
-        self.room = left.ok_or_else(|| io::Error::other("it goes beyond its column"))?;
+        self.room = left.ok_or_else(|| io::Error::other("it extends beyond its column chunk"))?;
         Ok(())
     }
 

@@ -67,7 +67,7 @@ impl Table {
     pub(super) fn unknown(&self) -> DatasetError {
         let nearest = nearest(|column| self.has(column));
         let nearest = nearest.iter().map(|(benchmark, missing)| {
-            format!("{}'s it lacks {}", benchmark.title(), missing.join(", "))
+            format!("for {} it lacks {}", benchmark.title(), missing.join(", "))
         });
         let nearest: Vec<String> = nearest.collect();
         let mut columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
@@ -75,9 +75,9 @@ impl Table {
         DatasetError::Content {
             path: self.files.first().cloned().unwrap_or_default(),
             reason: format!(
-                "its columns ({}) match no known benchmark; to be {}",
+                "its columns ({}) match no known benchmark; {}",
                 columns.join(", "),
-                nearest.join(", to be ")
+                nearest.join("; ")
             ),
         }
     }
@@ -122,7 +122,7 @@ impl Table {
                 if decoded > limit {
                     return Err(DatasetError::Content {
                         path: path.clone(),
-                        reason: too_much("its cells come", limit),
+                        reason: too_much("its cells expand", limit),
                     });
                 }
                 take(number, (index, place), &row);

@@ -258,7 +258,7 @@ pub fn read(folder: &Path) -> Result<Reading, DatasetError> {
 
 fn unknown_family(family: &str, families: &HashSet<&str>) -> LineFault {
     let meant = fp_scoring::did_you_mean(family, families.iter().copied());
-    let message = format!("family {family:?} isn't one that {DESCRIPTION_FILE} names{meant}");
+    let message = format!("family {family:?} is not listed in {DESCRIPTION_FILE}{meant}");
     (ProblemKind::InvalidValue, message)
 }
 

@@ -92,7 +92,7 @@ impl Figures {
         self.add(
             "mean F1",
             percent(report.mean_f1()),
-            &format!("F1 has no value in {}", without.join(", ")),
+            &format!("F1 is undefined in {}", without.join(", ")),
         );
         self.add(
             "mean accuracy",

@@ -32,7 +32,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         Some(Benchmark::Mmbench) => "questions with their rotations",
         Some(Benchmark::Mme) => "pairs of an image",
         Some(Benchmark::Gqa) => "groups of like questions",
-        _ => return CheckResult::nothing("questions are scored each by itself"),
+        _ => return CheckResult::nothing("each question is scored on its own"),
     };
     let groups = groups(answers);
     let is_unanswered = |group: &&&Group<'_>| group.num_answered < group.num_rows;

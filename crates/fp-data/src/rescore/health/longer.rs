@@ -32,7 +32,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
          score 0"
     );
     if level == Level::Loud {
-        sentence += ": sentences where words are asked for";
+        sentence += ": sentences where single words are expected";
     }
     CheckResult {
         count,

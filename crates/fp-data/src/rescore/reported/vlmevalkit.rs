@@ -136,7 +136,9 @@ pub(in crate::rescore) fn beside(path: &Path, shared: &str) -> (Vec<Reported>, O
         })
         .collect();
     let note = reported.is_empty().then(|| {
-        format!("VLMEvalKit's own scores aren't shown: {name} has no row of the whole with a score that is known")
+        format!(
+            "VLMEvalKit's own scores aren't shown: {name} has no overall row with a known score"
+        )
     });
     (reported, note)
 }

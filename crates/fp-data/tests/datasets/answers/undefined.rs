@@ -123,7 +123,7 @@ fn f1_without_a_value() {
         let pair = compared(&dataset, right, all);
         assert!(pair.paired.is_some() && pair.difference.is_some(), "{what}");
         let because = official
-            .map(|because| format!("x has no mean F1: F1 has no value in random ({because})"));
+            .map(|because| format!("x has no mean F1: F1 is undefined in random ({because})"));
         assert_eq!(pair.no_headline, because, "{what}");
     }
 }

@@ -79,7 +79,7 @@ fn every_layout_is_scored_without_its_images() {
         let note = after
             .notes
             .iter()
-            .find(|note| note.contains("scores need none"));
+            .find(|note| note.contains("scoring doesn't need images"));
         assert!(note.is_some(), "{benchmark}: {:?}", after.notes);
         assert_eq!(
             Scored::new("a", &file, &after).unwrap().figures,
@@ -124,7 +124,7 @@ fn other_faults_are_still_faults() {
     assert_eq!(ids, ["2", "1"]);
     assert_eq!(
         dataset.notes,
-        ["1 of 2 questions have no image here; scores need none"]
+        ["1 of 2 questions have no image here; scoring doesn't need images"]
     );
     for (from, to, part) in [
         ("gone.png", "../a.png", "not a path inside"),

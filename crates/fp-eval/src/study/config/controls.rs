@@ -16,12 +16,12 @@ const RANDOM: &str = "random";
 /// The key of its seeds.
 const SEEDS: &str = "random_seeds";
 
-/// What strategies are held to. By default every control of the registry that isn't
+/// Controls that strategies are compared with. By default every control of the registry that isn't
 /// optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controls {
     names: BTreeSet<String>,
-    /// One control of chance per seed.
+    /// One random control per seed.
     pub random_seeds: Vec<u64>,
 }
 
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Controls {
                     match key.as_str() {
                         SEEDS => controls.random_seeds = map.next_value()?,
                         RANDOM => {
-                            let message = format!("`{RANDOM}` is given by its {SEEDS}");
+                            let message = format!("`{RANDOM}` is configured by {SEEDS}");
                             return Err(A::Error::custom(message));
                         }
                         name => {
@@ -165,7 +165,7 @@ impl JsonSchema for Controls {
             let name = method.name();
             if name == RANDOM {
                 let seeds = json!({
-                    "description": "One control of chance per seed.",
+                    "description": "One random control per seed.",
                     "type": "array",
                     "uniqueItems": true,
                     "items": {"type": "integer", "minimum": 0},

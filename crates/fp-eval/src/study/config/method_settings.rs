@@ -60,7 +60,7 @@ pub enum MethodSettingError {
         method: String,
     },
     /// A name with characters that cells' names can't contain.
-    #[error("`{name}`: a name has no `/` and no `+`")]
+    #[error("`{name}`: a name must not contain `/` or `+`")]
     Character {
         /// The name as given.
         name: String,

@@ -69,7 +69,7 @@ impl StudyKind {
 /// Only `study` has to be given: `{"study": "a"}` is the nine head strategies of study A
 /// with the shipped model on the shipped benchmark.
 ///
-/// What is said here of a key is what the JSON schema says of it.
+/// The docs of these keys are their JSON schema descriptions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 // Defaults that depend on what is varied are filled in by the implementation below.
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -110,7 +110,7 @@ pub struct StudyConfig {
     /// list runs everything at each of its layers.
     #[serde(default = "two")]
     pub prune_layer: PruneLayers,
-    /// How many image tokens stay, each in one of three ways to say it; by default the
+    /// Numbers of image tokens to keep, each in one of three notations; by default the
     /// shares that published layer averages of 192, 128 and 64 leave.
     #[serde(default = "default_budgets")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
@@ -129,7 +129,7 @@ pub struct StudyConfig {
     #[serde(default = "HeadSetting::grid")]
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub num_selected_heads: Vec<HeadSetting>,
-    /// What strategies are held to: "all", "none", or each on or off.
+    /// Controls that strategies are compared with: "all", "none", or each on or off.
     #[serde(default, deserialize_with = "lists::controls")]
     #[schemars(schema_with = "lists::controls_schema")]
     pub controls: Controls,
@@ -184,9 +184,9 @@ pub struct StudyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = AnyRes::NAMES))]
     pub anyres: Option<AnyRes>,
-    /// What the numbers of published methods are meant for on the crops of fixed-2880: per-crop,
-    /// each crop is chosen of by itself, or whole, all crops are one set; by default as each
-    /// method's authors have it.
+    /// What the numbers of published methods apply to on the crops of fixed-2880: per-crop, each
+    /// crop is pruned separately, or whole, all crops are one set; by default as in the code of
+    /// each method's authors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", extend("enum" = CropBudget::NAMES))]
     pub crop_budget: Option<CropBudget>,
@@ -229,7 +229,7 @@ pub struct StudyConfig {
     /// Continue even if the query rows have no attention to the image.
     #[serde(default)]
     pub allow_degenerate: bool,
-    /// What is measured of how different kept tokens are: nothing, what follows from
+    /// What is measured of the diversity of kept tokens: nothing, what follows from
     /// cosines, or effective rank and volume too.
     #[serde(default)]
     pub token_diversity: TokenDiversity,
@@ -278,7 +278,7 @@ impl From<CpuPrecision> for CpuFormat {
     }
 }
 
-/// What is measured of how different kept tokens are.
+/// What is measured of the diversity of kept tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenDiversity {
@@ -318,7 +318,7 @@ pub struct Statistics {
     /// Differences up to this many percentage points count as none.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 100))]
     pub equivalence_margin: f64,
-    /// How sure intervals are.
+    /// Confidence level of intervals.
     #[schemars(extend("exclusiveMinimum" = 0.5, "exclusiveMaximum" = 1))]
     pub confidence: f64,
     /// Bootstrap draws and permutations.

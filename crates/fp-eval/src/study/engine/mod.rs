@@ -216,7 +216,7 @@ impl Worker<'_> {
             }
             _ if num_tokens >= text.max_positions => {
                 let what = format!(
-                    "the model knows {} positions, the answer's included",
+                    "the model has {} positions for prompt and answer",
                     text.max_positions
                 );
                 Err(Failure::prompt_too_long(num_tokens, &what))

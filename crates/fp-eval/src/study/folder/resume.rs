@@ -26,9 +26,9 @@ pub(super) fn go_on(
         });
     }
     let reason = if old.grid.cells != new.grid.cells {
-        Some("it has other cells")
+        Some("it has different cells")
     } else if old.num_samples != new.num_samples {
-        Some("it has another number of samples")
+        Some("it has a different number of samples")
     } else if old.shard != new.shard {
         Some("it is another shard")
     } else if old.shard_plan != new.shard_plan {

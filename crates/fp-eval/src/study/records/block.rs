@@ -44,8 +44,8 @@ const MOST_INFLATED: usize = 1032;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockError {
-    /// No block begins there.
-    #[error("no block begins there")]
+    /// There is no block at this offset.
+    #[error("there is no block at this offset")]
     Header,
     /// The block has changed since it was written.
     #[error("its checksum is {found:08x}, expected {written:08x}")]
@@ -133,7 +133,7 @@ impl Header {
             && header.text.max(header.lists) <= MOST;
         match is_possible {
             true => Ok(header),
-            false => Err(content("its header holds sizes that no block has")),
+            false => Err(content("its header states impossible sizes")),
         }
     }
 

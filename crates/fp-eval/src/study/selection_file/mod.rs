@@ -168,7 +168,7 @@ impl SelectionFile {
             }
         }
         if by_id.is_empty() && problems.is_empty() {
-            problems.push("it holds no selection".to_owned());
+            problems.push("it has no selections".to_owned());
         }
         file.by_id = Arc::new(by_id);
         file.refuse(problems)?;
@@ -188,7 +188,7 @@ impl SelectionFile {
         }
         let sites: Vec<Site> = seen.stages.iter().map(|stage| stage.site).collect();
         if !sites.is_sorted_by(|a, b| a < b) {
-            return Some("its sites don't follow one another".to_owned());
+            return Some("its sites aren't in ascending order".to_owned());
         }
         for stage in &seen.stages {
             if let Some(problem) = problem_of(stage) {
@@ -201,7 +201,9 @@ impl SelectionFile {
         } else if !self.sites.iter().map(|(site, _)| site).eq(&sites)
             || (self.input, self.positions) != (seen.input, seen.positions)
         {
-            return Some("it has other sites, positions or input than those before".to_owned());
+            return Some(
+                "it has different sites, positions or input from the earlier ones".to_owned(),
+            );
         }
         for ((_, most), stage) in self.sites.iter_mut().zip(&seen.stages) {
             *most = (*most).max(stage.kept.len());
@@ -277,7 +279,7 @@ impl SelectionFile {
 fn problem_of(stage: &VisualStageRecord) -> Option<String> {
     let mut seen = HashSet::new();
     if let Some(twice) = stage.kept.iter().find(|token| !seen.insert(**token)) {
-        return Some(format!("token {twice} comes twice"));
+        return Some(format!("token {twice} is listed twice"));
     }
     match &stage.merge {
         Some(merge) if merge.len() != stage.kept.len() => Some(format!(
@@ -311,7 +313,7 @@ fn selection_of(
     let index = |place: &usize| {
         at.get(place).copied().ok_or_else(|| SelectError::Invalid {
             reason: format!(
-                "token {place} is none of the {} that enter {}",
+                "token {place} isn't among the {} that enter {}",
                 places.len(),
                 stage.site
             ),
@@ -394,7 +396,10 @@ impl Selector for OfFile {
         let seen = self.by_id.get(evidence.sample_id());
         let stage = seen.and_then(|seen| seen.stages.get(self.stage));
         let stage = stage.ok_or_else(|| SelectError::Invalid {
-            reason: format!("the file has none of sample `{}`", evidence.sample_id()),
+            reason: format!(
+                "the file has no selection for sample `{}`",
+                evidence.sample_id()
+            ),
         })?;
         Ok(selection_of(stage, evidence.places())?.into())
     }

@@ -57,7 +57,7 @@ impl<'a> Decoder<'a> {
         let mut frame = self
             .frame
             .take()
-            .ok_or_else(|| damaged("the image ends before it begins (no frame header)"))?;
+            .ok_or_else(|| damaged("no frame header before the end of the image"))?;
         frame.has_jfif = self.has_jfif;
         frame.adobe = self.adobe;
         Ok(frame)

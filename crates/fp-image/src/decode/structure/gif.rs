@@ -18,7 +18,7 @@ pub(super) fn structure(bytes: &[u8]) -> Result<Structure, ImageError> {
         return Err(ImageError::unsupported("GIF", "no colour table"));
     }
     let mut found = Structure {
-        fault: (!is_whole).then(|| "it ends without its end mark".to_owned()),
+        fault: (!is_whole).then(|| "its end marker is missing".to_owned()),
         size: Some(first.size),
         ..Structure::default()
     };

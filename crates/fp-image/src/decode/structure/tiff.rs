@@ -39,7 +39,7 @@ fn read(bytes: &[u8], found: &mut Structure) -> Option<()> {
     while next != 0 && num_pages < MOST_PAGES {
         // A page that can't be read is not counted.
         let Some((_, behind)) = tagged.directory(next) else {
-            found.fault = Some("a page behind the first one is cut off".to_owned());
+            found.fault = Some("a page after the first one is truncated".to_owned());
             break;
         };
         num_pages += 1;

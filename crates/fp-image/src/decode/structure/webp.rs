@@ -16,9 +16,9 @@ fn read(bytes: &[u8], found: &mut Structure) -> Result<(), &'static str> {
     let (mut at, mut num_frames, mut has_image) = (12, 0, false);
     // The padding byte of the last chunk may be missing.
     while at + 1 < end {
-        let kind = array::<4>(riff, at).ok_or("its last chunk is cut off")?;
+        let kind = array::<4>(riff, at).ok_or("its last chunk is truncated")?;
         let length = array(riff, at + 4).map(u32::from_le_bytes);
-        let length = length.ok_or("its last chunk is cut off")? as usize;
+        let length = length.ok_or("its last chunk is truncated")? as usize;
         let content = riff.get(at + 8..(at + 8).saturating_add(length));
         let content = content.ok_or("a chunk is longer than the file says it is")?;
         match &kind {

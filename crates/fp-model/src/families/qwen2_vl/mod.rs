@@ -85,8 +85,7 @@ impl ModelFamily for Qwen2Vl {
             return Err(ModelError::InputValue {
                 what: "parts of the vision tower to load",
                 found: format!("{parts:?}"),
-                expected: "none: nothing of this family's tower is read but its features"
-                    .to_owned(),
+                expected: "none: only features are read from this family's tower".to_owned(),
             });
         }
         let vision = PatchVision::load(&loaders.main, config, names)?;

@@ -46,7 +46,7 @@ fn memory(run: &KvRun) -> Result<&KvMemory> {
 
 fn not_there() -> ModelError {
     ModelError::InputValue {
-        what: "the place of a KV cache",
+        what: "the device of a KV cache",
         found: "the CPU, or no room reserved".to_owned(),
         expected: "a GPU".to_owned(),
     }

@@ -254,7 +254,7 @@ impl NewRows<'_> {
 #[cfg(feature = "cuda")]
 fn elsewhere() -> ModelError {
     ModelError::InputValue {
-        what: "the place of a KV cache",
+        what: "the device of a KV cache",
         found: "a GPU".to_owned(),
         expected: "the CPU".to_owned(),
     }

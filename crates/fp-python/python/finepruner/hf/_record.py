@@ -42,7 +42,7 @@ class SelectionRecord:
 
         Raises:
             Error: An id that came before, a site other than the lines' before, tokens that are
-                negative or come twice, a batch of several prompts.
+                negative or are listed twice, a batch of several prompts.
         """
         if isinstance(kept, Pruning):
             if layer is not None or site is not None:

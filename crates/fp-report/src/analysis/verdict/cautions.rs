@@ -138,7 +138,7 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .filter(|found| found.is_degenerate)
         .map(|found| {
             format!(
-                "{} says “{}” to {} % of {} (ground truth {} %{})",
+                "{} answers “{}” to {} % of {} (ground truth {} %{})",
                 found.cell,
                 found.answer,
                 percent(found.share),
@@ -153,7 +153,7 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         .filter_map(|found| {
             let gain = found.gain?;
             Some(format!(
-                "{} says “{}” to {} % of {} (ground truth {} %{}): {} points against no pruning, but {} where that is not the answer",
+                "{} answers “{}” to {} % of {} (ground truth {} %{}): {} points against no pruning, but {} where that is not the answer",
                 found.cell,
                 found.answer,
                 percent(found.share),
@@ -169,8 +169,8 @@ fn frequent_answers(analysis: &Analysis) -> Vec<String> {
         "One answer to {} % of a group of questions or more",
         fixed(100.0 * ONE_ANSWER_SHARE, 0)
     );
-    let gain =
-        "Accuracy rises because one frequent answer is often correct, not because more is seen";
+    let gain = "Accuracy rises because one frequent answer is often correct, not because the image \
+                is understood better";
     [told(&one, degenerate), told(gain, gains)]
         .into_iter()
         .flatten()

@@ -198,14 +198,14 @@ impl<'a> Contest<'a> {
             .filter(|(entry, _)| entry.strategy == self.best.candidate)
             .map(|(entry, _)| short_budget(budgets, &entry.budget))
             .collect();
-        let by_itself = match won.len() {
+        let separately = match won.len() {
             _ if budgets.len() == 1 => String::new(),
             0 => ", though at no single budget".to_owned(),
-            n if n == budgets.len() => ", and at each of them by itself".to_owned(),
-            _ => format!(", and by itself at {}", listed(&won)),
+            n if n == budgets.len() => ", and at each budget separately".to_owned(),
+            _ => format!(", and separately at {}", listed(&won)),
         };
         format!(
-            "{} beats {} by {} points {} ({}){by_itself}.",
+            "{} beats {} by {} points {} ({}){separately}.",
             self.candidate(),
             self.name,
             points(test.difference),

@@ -89,7 +89,7 @@ fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
         figure {
             (chart::both(|width| chart::stacked_bar("One answer by stage", &parts, width)))
             figcaption {
-                "One answer by itself: " (fixed(total, 2))
+                "A single answer on its own: " (fixed(total, 2))
                 " ms of work on one thread, from stages that the study shares among many answers. Mean over all cells, pruned or not."
             }
         }
@@ -107,7 +107,7 @@ fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
             (source.run.spec.config.prune_layer)
             " once for all cells of a question, and what keeps the same tokens once ("
             (times.num_answers) " answers came to " (times.num_runs)
-            " runs). So an answer of the study takes less than one by itself. Thread-seconds, from stages that ran side by side."
+            " runs). So an answer of the study takes less than a single answer on its own. Thread-seconds, from stages that ran side by side."
         }
         details {
             summary { "Totals of the run" }

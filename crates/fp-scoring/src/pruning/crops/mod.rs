@@ -189,9 +189,9 @@ pub(super) fn way(
     match setting.crops {
         ImageCrops::One => Ok(Way::OneSet),
         ImageCrops::Unpadded if looks_at_tower => refuse_tower(
-            "it reads the vision tower, which sees each crop by itself, and with padding removed \
-             and newlines added the image tokens don't form whole crops; no authors define it \
-             there. Expected `--anyres fixed-2880`, the form that papers report, or one square \
+            "it reads the vision tower, which encodes each crop separately, and with padding \
+             removed and newlines added the image tokens don't form whole crops; no authors define \
+             it there. Expected `--anyres fixed-2880`, the form that papers report, or one square \
              image, `--aspect pad`"
                 .to_owned(),
         ),

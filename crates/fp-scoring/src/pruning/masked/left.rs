@@ -74,7 +74,7 @@ impl Left {
         if padding.len() != num_image_tokens {
             return Err(SelectError::Invalid {
                 reason: format!(
-                    "{} entries say which image tokens are padding; expected {num_image_tokens}",
+                    "the padding mask has {} entries; expected {num_image_tokens}",
                     padding.len()
                 ),
             });

@@ -175,8 +175,8 @@ pub fn cdpruner_relevance(images: &Dense, texts: &Dense) -> Result<Vec<f64>, Sel
     let high = relevance.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if high <= low {
         return Err(SelectError::NotApplicable {
-            reason: "cdpruner: all patches are equally relevant to the text, which its scaling \
-                     divides by zero for"
+            reason: "cdpruner: all patches are equally relevant to the text, so that its \
+                     scaling divides by zero"
                 .to_owned(),
         });
     }

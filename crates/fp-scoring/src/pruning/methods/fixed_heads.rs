@@ -63,7 +63,7 @@ impl FixedHeads {
             return Err(setting(name, "no head is given".to_owned()));
         }
         if let Some(pair) = weights.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(setting(name, format!("head {} comes twice", pair[0].0)));
+            return Err(setting(name, format!("head {} is listed twice", pair[0].0)));
         }
         Ok(FixedHeads {
             name: name.to_owned(),

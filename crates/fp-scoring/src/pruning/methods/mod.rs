@@ -128,7 +128,7 @@ fn check_whole(evidence: &Evidence<'_>, [columns, rows]: [usize; 2]) -> Result<(
         return Ok(());
     }
     Err(SelectError::NotApplicable {
-        reason: format!("image tokens aren't the whole {columns} × {rows} grid"),
+        reason: format!("image tokens don't form the complete {columns} × {rows} grid"),
     })
 }
 

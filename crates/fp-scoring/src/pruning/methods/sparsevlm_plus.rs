@@ -256,8 +256,8 @@ pub fn sparsevlm_plus_tokens(
             if value == 0.0 {
                 return Err(SelectError::NotApplicable {
                     reason: format!(
-                        "sparsevlm_plus: its correction at distance {apart} is 0, which it \
-                         divides by"
+                        "sparsevlm_plus: its correction at distance {apart} is 0, and the \
+                         score is divided by it"
                     ),
                 });
             }

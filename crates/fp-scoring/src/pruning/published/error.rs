@@ -19,15 +19,15 @@ pub enum PublishedError {
         known: Vec<&'static str>,
     },
     /// A budget for a method that has no setting for the number of kept tokens.
-    #[error("`{method}` has no setting for a budget")]
+    #[error("`{method}` can't be set by a budget")]
     NoBudget {
         /// The method.
         method: &'static str,
     },
     /// A budget below the fewest tokens of the method.
     #[error(
-        "`{method}` can't meet a budget of {wanted:.2} image tokens on this model: it has at \
-         least {least:.2}"
+        "`{method}` can't meet a budget of {wanted:.2} image tokens on this model: the \
+         minimum is {least:.2}"
     )]
     BudgetOutOfReach {
         /// The method.
@@ -94,7 +94,7 @@ pub enum PublishedError {
         summary: &'static str,
     },
     /// A missing tensor.
-    #[error("tensor `{tensor}` is missing; there are {}", listed(given))]
+    #[error("tensor `{tensor}` is missing; given: {}", listed(given))]
     MissingTensor {
         /// The tensor.
         tensor: &'static str,
@@ -102,7 +102,7 @@ pub enum PublishedError {
         given: Vec<String>,
     },
     /// A tensor that is in the file twice.
-    #[error("tensor `{tensor}` comes twice")]
+    #[error("tensor `{tensor}` is given twice")]
     TensorTwice {
         /// The tensor.
         tensor: String,
@@ -118,7 +118,7 @@ pub enum PublishedError {
         expected: String,
     },
     /// A value that isn't finite.
-    #[error("tensor `{tensor}` has the value {value} at index {index:?}")]
+    #[error("tensor `{tensor}` has the value {value} at index {index:?}; expected a finite number")]
     NotFinite {
         /// The tensor.
         tensor: String,

@@ -97,7 +97,7 @@ pub(crate) fn square_side(method: &str, num_tokens: usize) -> Result<usize, Sele
         return Ok(side);
     }
     Err(SelectError::NotApplicable {
-        reason: format!("{method}: {num_tokens} image tokens aren't one square grid"),
+        reason: format!("{method}: {num_tokens} image tokens don't form a square grid"),
     })
 }
 

@@ -85,11 +85,10 @@ fn check_class_token(method: &dyn PublishedMethod, setting: &PlanSetting) -> Res
     }
     Err(PlanError::Tower {
         method: method.card().name.to_owned(),
-        reason:
-            "it looks at the class token of the vision tower, and this model's tower has none; \
-                 no rule of its authors for such a tower is known here. Expected a model with a \
-                 CLIP tower, or a method that looks at something else"
-                .to_owned(),
+        reason: "it reads the class token of the vision tower, and this model's tower has none; \
+                 its authors define no rule for such a tower. Expected a model with a CLIP \
+                 tower, or a method that doesn't need the class token"
+            .to_owned(),
     })
 }
 
@@ -242,8 +241,8 @@ impl Selector for PublishedStage {
         if evidence.num_class_tokens() > 0 {
             return Err(SelectError::NotApplicable {
                 reason: format!(
-                    "{name} is defined for patches alone; this model's image tokens have the \
-                     class token among them"
+                    "{name} is defined only for patches; this model's image tokens include the \
+                     class token"
                 ),
             });
         }

@@ -179,7 +179,7 @@ fn longer_than_references() {
     assert_eq!(
         found(&loud, name).sentence,
         "20 of 40 answers have more words than any reference, and 20 of them score 0: \
-         sentences where words are asked for"
+         sentences where single words are expected"
     );
     check(&say(Benchmark::Gqa, sentences), name, 20, 40, Level::Loud);
     // Occasionally a word too many.

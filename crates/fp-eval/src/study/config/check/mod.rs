@@ -219,8 +219,8 @@ impl StudyConfig {
         ] {
             if format == bf16 && self.device != "cpu" {
                 let message = format!(
-                    "bf16; it is for device cpu, and device is {}, where everything is in the \
-                     model's dtype: remove it",
+                    "bf16; it applies only to device cpu; device is {}, where everything is in \
+                     the model's dtype: remove it",
                     self.device
                 );
                 found.add(name, message);
@@ -244,10 +244,10 @@ impl StudyConfig {
         // `all` expands to several strategies, so indices in the list differ from those in the
         // file.
         for (_, name) in twice(heads) {
-            found.add(HEADS, format!("`{name}` comes twice"));
+            found.add(HEADS, format!("`{name}` is listed twice"));
         }
         for (_, name) in twice(queries) {
-            found.add(QUERIES, format!("`{name}` comes twice"));
+            found.add(QUERIES, format!("`{name}` is listed twice"));
         }
         match self.study {
             StudyKind::A if queries.len() > 1 => found.add(
@@ -305,7 +305,7 @@ impl StudyConfig {
                 _ => {}
             }
             if let Some(earlier) = self.budgets.iter().take(index).position(|b| b == budget) {
-                let message = format!("{budget} comes twice; budgets[{earlier}] is the same");
+                let message = format!("{budget} is listed twice; budgets[{earlier}] is the same");
                 found.add(format!("budgets[{index}]"), message);
             }
         }
@@ -365,7 +365,7 @@ pub(super) fn each_once<T: fmt::Display + Eq + Hash>(
     for (index, entry) in twice(entries) {
         found.add(
             format!("{place}[{index}]"),
-            format!("`{entry}` comes twice"),
+            format!("`{entry}` is listed twice"),
         );
     }
 }

@@ -165,8 +165,8 @@ fn check_window(config: &StudyConfig, model: &ModelConfig, found: &mut Diagnosti
     let tokens = config.max_new_tokens;
     if tokens >= window {
         let message = format!(
-            "{tokens}; must be below {window}: the model has as many positions, for image, \
-             question and answer"
+            "{tokens}; must be below {window}: the model has that many positions for \
+             image, question and answer"
         );
         found.add("max_new_tokens", message);
     }
