@@ -39,20 +39,21 @@ pub(crate) enum Borrowed<'py> {
 impl<'py> Borrowed<'py> {
     /// Finds out where the elements of `array` lie; `name` is what it is called in errors.
     pub(crate) fn new(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Borrowed<'py>> {
-        let py = array.py();
         if array.is_instance_of::<PyUntypedArray>() {
-            // An array that nobody else has: another thread may give the caller's another shape.
-            let plain = py.get_type::<PyUntypedArray>();
-            let own = array.call_method1(intern!(py, "view"), (plain,))?;
-            return Borrowed::of_numpy(name, &own);
+            return Borrowed::of_numpy(name, array);
         }
-        match bits_of_tensor(array)? {
+        let bits = bits_of_tensor(array).map_err(|error| refused(name, array, error))?;
+        match bits {
             Some(bits) => Borrowed::of_bits(name, &as_numpy(name, &bits)?),
             None => Borrowed::of_numpy(name, &as_numpy(name, array)?),
         }
     }
 
     fn of_numpy(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Borrowed<'py>> {
+        let py = array.py();
+        // An array that nobody else has: another thread may give the caller's another shape.
+        let plain = py.get_type::<PyUntypedArray>();
+        let array = &array.call_method1(intern!(py, "view"), (plain,))?;
         if let Ok(array) = array.cast::<PyArrayDyn<f32>>() {
             return borrow(name, array).map(Borrowed::F32);
         }
@@ -63,7 +64,7 @@ impl<'py> Borrowed<'py> {
             return borrow(name, array).map(Borrowed::F64);
         }
         let dtype = array.getattr("dtype")?;
-        if dtype.getattr("name")?.eq(BFLOAT16)? {
+        if dtype.getattr("name")?.eq(BFLOAT16)? && dtype.getattr("isnative")?.is_truthy()? {
             return Borrowed::of_bits(name, array);
         }
         let typestr: String = dtype.getattr("str")?.extract()?;
@@ -129,28 +130,36 @@ fn bits_of_tensor<'py>(array: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, 
 /// What isn't one of NumPy's arrays as one.
 fn as_numpy<'py>(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
-    let kind = array.get_type().name()?;
     let converted = if array.hasattr(intern!(py, "__array_interface__"))? {
         by_numpy(array, intern!(py, "asarray"))
     } else if array.hasattr(intern!(py, "__dlpack__"))? {
         of_dlpack(name, array)
     } else {
         Err(to_python(anyhow!(
-            "{name} is a {kind}; expected an array of {NUMBER_TYPES} in host memory: NumPy's, a \
-             PyTorch tensor, or another that has __array_interface__ or __dlpack__"
+            "{name} is a {}; expected an array of {NUMBER_TYPES} in host memory: NumPy's, a \
+             PyTorch tensor, or another that has __array_interface__ or __dlpack__",
+            array.get_type().name()?
         )))
     };
-    converted.map_err(|error| {
-        if error.is_instance_of::<Error>(py) || !error.is_instance_of::<PyException>(py) {
-            return error;
-        }
-        let refused = to_python(anyhow!(
-            "{name} is a {kind} that NumPy can't read ({}); expected {NUMBER_TYPES}",
-            error.value(py)
-        ));
-        refused.set_cause(py, Some(error));
-        refused
-    })
+    converted.map_err(|error| refused(name, array, error))
+}
+
+/// An error of another library as ours.
+fn refused(name: &str, array: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = array.py();
+    if error.is_instance_of::<Error>(py) || !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
+    let kind = match array.get_type().name() {
+        Ok(kind) => kind,
+        Err(error) => return error,
+    };
+    let refused = to_python(anyhow!(
+        "{name} is a {kind} that NumPy can't read ({}); expected {NUMBER_TYPES}",
+        error.value(py)
+    ));
+    refused.set_cause(py, Some(error));
+    refused
 }
 
 fn of_dlpack<'py>(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -145,6 +145,7 @@ def test_tensors_that_can_not_be_read() -> None:
         (torch.zeros(2, 3, dtype=torch.int32), "is of type <i4; expected float64"),
         (torch.zeros(2, 3, dtype=torch.float8_e4m3fn), "is a Tensor that NumPy can't read"),
         (torch.eye(3).to_sparse(), "is a Tensor that NumPy can't read"),
+        (torch.eye(3).bfloat16().to_sparse(), "is a Tensor that NumPy can't read"),
         (torch.zeros(2, 3, device="meta"), "is a Tensor that NumPy can't read .*meta"),
     ]:
         with pytest.raises(finepruner.Error, match=text):
@@ -197,6 +198,9 @@ def test_bfloat16_of_numpy(attention: Attention) -> None:
         found = finepruner.score(rows, keep=8)
         for one, other in zip(found, expected, strict=True):
             assert np.array_equal(one.token_importance, other.token_importance)
+    swapped = values.astype(values.dtype.newbyteorder(">"))
+    with pytest.raises(finepruner.Error, match="is of type >V2; expected .*little-endian"):
+        finepruner.score(swapped, image_range=RANGE, keep=8)
 
 
 def test_threads_share_an_array(attention: Attention) -> None:
