@@ -1,10 +1,12 @@
-//! Attention in memory: an array with strides, of which only the needed parts are read.
+//! Attention that lies in memory: an array with strides, of which only what is needed is read.
 
 use std::borrow::Cow;
 
-use anyhow::{Result, ensure};
 use fp_kernels::Element;
+use half::slice::HalfBitsSliceExt;
+use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
+use ndarray::{ArrayViewD, Axis};
 
 use crate::attention::Value;
 use crate::dump::Precision;
@@ -12,145 +14,128 @@ use crate::dump::Precision;
 /// A number type of attention in memory.
 pub(crate) trait Attention: Element<Key: Value> {
     const PRECISION: Precision;
+
+    /// The type of an element in memory: the number, or its bits.
+    type Stored: Copy;
+
+    /// Elements in memory as numbers, without a copy.
+    fn numbers(stored: Cow<'_, [Self::Stored]>) -> Cow<'_, [Self]>;
 }
 
-impl Attention for f64 {
-    const PRECISION: Precision = Precision::F64;
+macro_rules! stored_as_numbers {
+    ($($number:ty: $precision:ident),+) => {$(
+        impl Attention for $number {
+            const PRECISION: Precision = Precision::$precision;
+            type Stored = Self;
+
+            fn numbers(stored: Cow<'_, [Self]>) -> Cow<'_, [Self]> {
+                stored
+            }
+        }
+    )+};
 }
 
-impl Attention for f32 {
-    const PRECISION: Precision = Precision::F32;
-}
-
-impl Attention for f16 {
-    const PRECISION: Precision = Precision::F16;
-}
+stored_as_numbers!(f64: F64, f32: F32, f16: F16);
 
 impl Attention for bf16 {
     const PRECISION: Precision = Precision::Bf16;
+    type Stored = u16;
+
+    fn numbers(stored: Cow<'_, [u16]>) -> Cow<'_, [bf16]> {
+        match stored {
+            Cow::Borrowed(bits) => Cow::Borrowed(bits.reinterpret_cast()),
+            Cow::Owned(bits) => Cow::Owned(bits.reinterpret_into()),
+        }
+    }
 }
 
-/// Borrowed elements in one of the number types of attention in memory.
-#[derive(Debug, Clone, Copy)]
+/// A borrowed array in one of the number types of attention in memory, with any strides.
+#[derive(Debug, Clone)]
 pub enum Elements<'a> {
     /// 64 bits.
-    F64(&'a [f64]),
+    F64(ArrayViewD<'a, f64>),
     /// 32 bits.
-    F32(&'a [f32]),
+    F32(ArrayViewD<'a, f32>),
     /// 16 bits, IEEE half precision.
-    F16(&'a [f16]),
-    /// 16 bits, bfloat16.
-    Bf16(&'a [bf16]),
+    F16(ArrayViewD<'a, f16>),
+    /// 16 bits, bfloat16, as integers: `ndarray` has no type for them.
+    Bf16(ArrayViewD<'a, u16>),
 }
 
 impl Elements<'_> {
-    /// All elements of an array of `shape` and `strides`, row-major, converted to `f64`.
-    ///
-    /// # Errors
-    /// Strides that don't fit the shape, or lead out of the elements.
-    pub fn widened(self, shape: &[usize], strides: &[usize]) -> Result<Vec<f64>> {
-        fn widen<T: Copy + Into<f64>>(array: &Array<'_, T>) -> Vec<f64> {
-            array.dense().iter().map(|&value| value.into()).collect()
+    /// The sides of the array.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Elements::F64(all) => all.shape(),
+            Elements::F32(all) => all.shape(),
+            Elements::F16(all) => all.shape(),
+            Elements::Bf16(all) => all.shape(),
         }
-        Ok(match self {
-            Elements::F64(all) => widen(&Array::new(all, shape, strides)?),
-            Elements::F32(all) => widen(&Array::new(all, shape, strides)?),
-            Elements::F16(all) => widen(&Array::new(all, shape, strides)?),
-            Elements::Bf16(all) => widen(&Array::new(all, shape, strides)?),
-        })
+    }
+
+    /// All elements, row-major, as `f64`.
+    pub fn widened(&self) -> Vec<f64> {
+        fn widen<T: Attention + Into<f64>>(view: &ArrayViewD<'_, T::Stored>) -> Vec<f64> {
+            let values = Array::<T>::new(view.clone()).dense();
+            values.iter().map(|&value| value.into()).collect()
+        }
+        match self {
+            Elements::F64(all) => widen::<f64>(all),
+            Elements::F32(all) => widen::<f32>(all),
+            Elements::F16(all) => widen::<f16>(all),
+            Elements::Bf16(all) => widen::<bf16>(all),
+        }
     }
 }
 
-/// An array with strides, counted in elements.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Array<'a, T> {
-    elements: &'a [T],
-    shape: &'a [usize],
-    strides: &'a [usize],
+/// An array of attention.
+pub(crate) struct Array<'a, T: Attention> {
+    view: ArrayViewD<'a, T::Stored>,
 }
 
-impl<'a, T: Copy> Array<'a, T> {
-    /// An array of `shape` whose first element is the first of `elements`, with `strides` in
-    /// elements.
-    ///
-    /// # Errors
-    /// The numbers of strides and dimensions differ, or an index leads out of `elements`.
-    pub(crate) fn new(elements: &'a [T], shape: &'a [usize], strides: &'a [usize]) -> Result<Self> {
-        ensure!(
-            shape.len() == strides.len(),
-            "an array of shape {shape:?} has {} strides",
-            strides.len()
-        );
-        let last = shape.iter().zip(strides).try_fold(0_usize, |last, step| {
-            last.checked_add(step.0.saturating_sub(1).checked_mul(*step.1)?)
-        });
-        ensure!(
-            shape.contains(&0) || last.is_some_and(|last| last < elements.len()),
-            "an array of shape {shape:?} and strides {strides:?} needs more than {} elements",
-            elements.len()
-        );
-        Ok(Array {
-            elements,
-            shape,
-            strides,
-        })
+impl<'a, T: Attention> Array<'a, T> {
+    pub(crate) fn new(view: ArrayViewD<'a, T::Stored>) -> Self {
+        Array { view }
     }
 
-    /// Its shape.
-    pub(crate) fn shape(&self) -> &'a [usize] {
-        self.shape
+    /// Its sides.
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.view.shape()
     }
 
-    /// All elements, row-major; borrowed if they are contiguous.
+    /// All elements, row-major: where they lie, if they lie so.
     pub(crate) fn dense(&self) -> Cow<'a, [T]> {
-        self.part(0, 0)
+        T::numbers(in_order(&self.view))
     }
 
     /// One row of `[H, S, S]`, or of slab `slab` of `[B, H, S, S]`.
     pub(crate) fn row(&self, slab: usize, head: usize, row: usize) -> Cow<'a, [T]> {
         let index = [slab, head, row];
-        let num_leading = self.shape.len() - 1;
-        let index = &index[index.len() - num_leading.min(3)..];
-        let start = index
-            .iter()
-            .zip(self.strides)
-            .map(|(at, step)| at * step)
-            .sum();
-        self.part(num_leading, start)
-    }
-
-    /// The elements of the dimensions from `dimension` on, beginning at element `start`.
-    fn part(&self, dimension: usize, start: usize) -> Cow<'a, [T]> {
-        let (shape, strides) = (&self.shape[dimension..], &self.strides[dimension..]);
-        let len: usize = shape.iter().product();
-        if is_dense(shape, strides) {
-            return Cow::Borrowed(&self.elements[start..start + len]);
+        let num_leading = self.view.ndim() - 1;
+        let mut view = self.view.clone();
+        for &at in &index[index.len() - num_leading.min(3)..] {
+            view = view.index_axis_move(Axis(0), at);
         }
-        let mut places = vec![start];
-        for (&side, &stride) in shape.iter().zip(strides) {
-            places = places
-                .iter()
-                .flat_map(|place| (0..side).map(move |at| place + at * stride))
-                .collect();
-        }
-        Cow::Owned(places.iter().map(|&place| self.elements[place]).collect())
+        T::numbers(in_order(&view))
     }
 }
 
-/// Whether the elements are contiguous, row-major.
-fn is_dense(shape: &[usize], strides: &[usize]) -> bool {
-    let mut expected = 1;
-    for (&side, &stride) in shape.iter().zip(strides).rev() {
-        if side != 1 && stride != expected {
-            return false;
+/// Elements row-major: where they lie, if they follow each other so without gaps.
+fn in_order<'a, T: Copy>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
+    match view.to_slice() {
+        Some(elements) => Cow::Borrowed(elements),
+        None => {
+            let mut elements = Vec::with_capacity(view.len());
+            view.iter().for_each(|&element| elements.push(element));
+            Cow::Owned(elements)
         }
-        expected *= side;
     }
-    true
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{ArrayView, IxDyn, ShapeBuilder};
+
     use super::*;
 
     const NUMBERS: [f32; 24] = {
@@ -163,14 +148,17 @@ mod tests {
         numbers
     };
 
+    fn array<'a>(numbers: &'a [f32], shape: &[usize], strides: &[usize]) -> Array<'a, f32> {
+        let layout = IxDyn(shape).strides(IxDyn(strides));
+        Array::new(ArrayView::from_shape(layout, numbers).unwrap())
+    }
+
     #[test]
     fn what_lies_densely_is_borrowed() {
-        let array = Array::new(&NUMBERS, &[2, 3, 4], &[12, 4, 1]).unwrap();
-        assert!(matches!(array.dense(), Cow::Borrowed(all) if all == NUMBERS));
-        assert!(
-            matches!(array.row(0, 1, 2), Cow::Borrowed(row) if row == [20.0, 21.0, 22.0, 23.0])
-        );
-        let batch = Array::new(&NUMBERS, &[2, 1, 3, 4], &[12, 99, 4, 1]).unwrap();
+        let cube = array(&NUMBERS, &[2, 3, 4], &[12, 4, 1]);
+        assert!(matches!(cube.dense(), Cow::Borrowed(all) if all == NUMBERS));
+        assert!(matches!(cube.row(0, 1, 2), Cow::Borrowed(row) if row == [20.0, 21.0, 22.0, 23.0]));
+        let batch = array(&NUMBERS, &[2, 1, 3, 4], &[12, 99, 4, 1]);
         assert!(
             matches!(batch.row(1, 0, 0), Cow::Borrowed(row) if row == [12.0, 13.0, 14.0, 15.0])
         );
@@ -179,21 +167,34 @@ mod tests {
     #[test]
     fn strides_are_followed() {
         // The last row of each of two heads, columns 1 and 2.
-        let array = Array::new(&NUMBERS[9..], &[2, 2], &[12, 1]).unwrap();
-        assert_eq!(array.dense().as_ref(), [9.0, 10.0, 21.0, 22.0]);
-        // Transposed.
-        let array = Array::new(&NUMBERS, &[1, 4, 6], &[0, 1, 4]).unwrap();
+        let last = array(&NUMBERS[9..], &[2, 2], &[12, 1]);
+        assert_eq!(last.dense().as_ref(), [9.0, 10.0, 21.0, 22.0]);
+        let turned = array(&NUMBERS, &[1, 4, 6], &[24, 1, 4]);
         assert_eq!(
-            array.row(0, 0, 1).as_ref(),
+            turned.row(0, 0, 1).as_ref(),
             [1.0, 5.0, 9.0, 13.0, 17.0, 21.0]
         );
+        // One row, repeated.
+        let row = ArrayView::from(&NUMBERS[..3]);
+        let repeated = Array::<f32>::new(row.broadcast(IxDyn(&[2, 3])).unwrap());
+        assert_eq!(repeated.dense().as_ref(), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
+        assert!(array(&NUMBERS, &[0, 3], &[3, 1]).dense().is_empty());
     }
 
     #[test]
-    fn no_index_leads_outside() {
-        assert!(Array::new(&NUMBERS, &[2, 13], &[12, 1]).is_err());
-        assert!(Array::new(&NUMBERS, &[2], &[usize::MAX]).is_err());
-        assert!(Array::new(&NUMBERS, &[24], &[1, 1]).is_err());
-        assert!(Array::new(&NUMBERS, &[0, 99], &[1, 1]).is_ok());
+    fn bits_are_numbers_where_they_lie() {
+        let bits = [0.5_f32, 0.25, 3.0, -1.0].map(|value| bf16::from_f32(value).to_bits());
+        let view = ArrayView::from_shape(IxDyn(&[2, 2]), &bits).unwrap();
+        let array = Array::<bf16>::new(view.clone());
+        let there = std::ptr::from_ref(&bits[0]).addr();
+        assert!(matches!(array.dense(), Cow::Borrowed(all) if all.as_ptr().addr() == there));
+        assert_eq!(
+            Elements::Bf16(view.clone()).widened(),
+            [0.5, 0.25, 3.0, -1.0]
+        );
+        assert_eq!(
+            Elements::Bf16(view.reversed_axes()).widened(),
+            [0.5, 3.0, 0.25, -1.0]
+        );
     }
 }

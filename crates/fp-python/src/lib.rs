@@ -4,6 +4,7 @@
 //! is what it calls. Settings come as the command's flags and results go as JSON, so that
 //! Python and the command say the same; only arrays are handed over as they are. Work is done
 //! without the interpreter's lock.
+#![forbid(unsafe_code)]
 #![allow(clippy::needless_pass_by_value)] // arguments as Python's are converted to
 
 mod answers;

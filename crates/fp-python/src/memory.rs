@@ -1,286 +1,242 @@
 //! Arrays of other libraries, read where they lie.
 //!
-//! Two protocols say where: NumPy's `__array_interface__`, and DLPack, which PyTorch, JAX and
-//! others speak. Neither copies. The buffer protocol isn't part of Python's stable interface
-//! before 3.11; what has nothing else goes through `numpy.asarray`, which doesn't copy either.
-#![allow(unsafe_code)] // memory that others own; nowhere else in this crate
+//! All are read as NumPy's arrays, and none is copied for that: what has `__array_interface__`
+//! comes by `numpy.asarray`, tensors of PyTorch and whatever else speaks DLPack by
+//! `numpy.from_dlpack`. NumPy has no bfloat16 of its own; the bits are read as integers.
 
-use std::ffi::{c_int, c_void};
-
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use fp_cli::api::Elements;
-use half::{bf16, f16};
+use half::f16;
+use numpy::{
+    Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyException;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict};
+use pyo3::types::PyString;
 
-use crate::error::to_python;
-
-/// Number types that are read.
-#[derive(Clone, Copy)]
-enum Dtype {
-    F64,
-    F32,
-    F16,
-    Bf16,
-}
-
-/// An array of another library, kept alive.
-pub(crate) struct Borrowed {
-    address: usize,
-    /// Elements from the first to the last that an index leads to.
-    extent: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// In elements.
-    strides: Vec<usize>,
-    /// Whoever owns the memory.
-    _owner: Py<PyAny>,
-}
+use crate::error::{Error, to_python};
 
 const NUMBER_TYPES: &str = "float64, float32, float16 or bfloat16";
+const BFLOAT16: &str = "bfloat16";
 
-impl Borrowed {
+/// `kDLCPU` and `kDLCUDAHost` of DLPack.
+const HOST_DEVICES: [i32; 2] = [1, 3];
+
+/// A view of an array has no more.
+const MAX_DIMENSIONS: usize = 32;
+
+/// An array of another library, kept alive. Threads may share it; an extension that uses the
+/// `numpy` crate can't write to it meanwhile.
+pub(crate) enum Borrowed<'py> {
+    F64(PyReadonlyArrayDyn<'py, f64>),
+    F32(PyReadonlyArrayDyn<'py, f32>),
+    F16(PyReadonlyArrayDyn<'py, f16>),
+    /// The bits.
+    Bf16(PyReadonlyArrayDyn<'py, u16>),
+}
+
+impl<'py> Borrowed<'py> {
     /// Finds out where the elements of `array` lie; `name` is what it is called in errors.
-    pub(crate) fn new(name: &str, array: &Bound<'_, PyAny>) -> PyResult<Borrowed> {
-        if array.hasattr("__array_interface__")? {
-            return Borrowed::of_interface(name, array);
+    pub(crate) fn new(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Borrowed<'py>> {
+        if array.is_instance_of::<PyUntypedArray>() {
+            return Borrowed::of_numpy(name, array);
         }
-        if array.hasattr("__dlpack__")? {
-            return Borrowed::of_dlpack(name, array);
+        let bits = bits_of_tensor(array).map_err(|error| refused(name, array, error))?;
+        match bits {
+            Some(bits) => Borrowed::of_bits(name, &as_numpy(name, &bits)?),
+            None => Borrowed::of_numpy(name, &as_numpy(name, array)?),
         }
-        Err(to_python(anyhow::anyhow!(
-            "{name} is a {}; expected an array of {NUMBER_TYPES} in host memory: NumPy's, a \
-             PyTorch tensor, or another that has __array_interface__ or __dlpack__",
-            array.get_type().name()?
+    }
+
+    fn of_numpy(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Borrowed<'py>> {
+        let py = array.py();
+        // An array that nobody else has: another thread may give the caller's another shape.
+        let plain = py.get_type::<PyUntypedArray>();
+        let array = &array.call_method1(intern!(py, "view"), (plain,))?;
+        if let Ok(array) = array.cast::<PyArrayDyn<f32>>() {
+            return borrow(name, array).map(Borrowed::F32);
+        }
+        if let Ok(array) = array.cast::<PyArrayDyn<f16>>() {
+            return borrow(name, array).map(Borrowed::F16);
+        }
+        if let Ok(array) = array.cast::<PyArrayDyn<f64>>() {
+            return borrow(name, array).map(Borrowed::F64);
+        }
+        let dtype = array.getattr("dtype")?;
+        if dtype.getattr("name")?.eq(BFLOAT16)? && dtype.getattr("isnative")?.is_truthy()? {
+            return Borrowed::of_bits(name, array);
+        }
+        let typestr: String = dtype.getattr("str")?.extract()?;
+        Err(to_python(anyhow!(
+            "{name} is of type {typestr}; expected {NUMBER_TYPES}, little-endian"
         )))
     }
 
-    /// By NumPy's protocol, version 3.
-    fn of_interface(name: &str, array: &Bound<'_, PyAny>) -> PyResult<Borrowed> {
-        let interface = array.getattr("__array_interface__")?;
-        let interface = interface.cast::<PyDict>()?;
-        let part = |key: &str| -> PyResult<Bound<'_, PyAny>> {
-            let found = interface.get_item(key)?;
-            found.ok_or_else(|| {
-                to_python(anyhow::anyhow!(
-                    "{name}: __array_interface__ has no `{key}`"
-                ))
-            })
-        };
-        let typestr: String = part("typestr")?.extract()?;
-        let shape: Vec<usize> = part("shape")?.extract()?;
-        let (address, _is_read_only): (usize, bool) = part("data")?.extract()?;
-        let strides = match interface.get_item("strides")? {
-            Some(strides) if !strides.is_none() => Some(strides.extract::<Vec<isize>>()?),
-            _ => None,
-        };
-        let described = || -> Result<Borrowed> {
-            let (dtype, size) = match typestr.as_str() {
-                "<f8" => (Dtype::F64, 8),
-                "<f4" => (Dtype::F32, 4),
-                "<f2" => (Dtype::F16, 2),
-                _ => bail!("{name} is of type {typestr}; expected {NUMBER_TYPES}, little-endian"),
-            };
-            let strides = strides
-                .map(|strides| -> Result<Vec<isize>> {
-                    let in_elements = |bytes: isize| {
-                        ensure!(
-                            bytes % size == 0,
-                            "{name} has a stride of {bytes} bytes, no multiple of an element's {size}"
-                        );
-                        Ok(bytes / size)
-                    };
-                    strides.into_iter().map(in_elements).collect()
-                })
-                .transpose()?;
-            let owner = array.clone().unbind();
-            Borrowed::checked(name, address, dtype, shape, strides, owner)
-        };
-        described().map_err(to_python)
-    }
-
-    /// By DLPack.
-    fn of_dlpack(name: &str, array: &Bound<'_, PyAny>) -> PyResult<Borrowed> {
-        let (device, index): (i32, i32) = array.call_method0("__dlpack_device__")?.extract()?;
-        if device != DEVICE_CPU && device != DEVICE_CUDA_HOST {
-            return Err(to_python(anyhow::anyhow!(
-                "{name} lies on a device (DLPack type {device}, number {index}); expected host \
-                 memory: copy it there first, in PyTorch by .cpu()"
-            )));
-        }
-        let capsule = array.call_method0("__dlpack__")?;
-        let capsule = capsule.cast_into::<PyCapsule>()?;
-        let pointer = capsule.pointer_checked(Some(c"dltensor"))?;
-        // SAFETY: a capsule of this name holds a DLManagedTensor, by the protocol of
-        // `__dlpack__`, and frees it with itself as long as nobody has taken it over; the
-        // capsule is kept as the owner.
-        let tensor = unsafe { pointer.cast::<ManagedTensor>().as_ref() };
-        let tensor = &tensor.tensor;
-        let owner = capsule.into_any().unbind();
-        let described = || -> Result<Borrowed> {
-            let dtype = match (tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes) {
-                (CODE_FLOAT, 64, 1) => Dtype::F64,
-                (CODE_FLOAT, 32, 1) => Dtype::F32,
-                (CODE_FLOAT, 16, 1) => Dtype::F16,
-                (CODE_BFLOAT, 16, 1) => Dtype::Bf16,
-                (code, bits, _) => {
-                    bail!(
-                        "{name} is of DLPack type {code} with {bits} bits; expected {NUMBER_TYPES}"
-                    )
-                }
-            };
-            let len = usize::try_from(tensor.ndim)?;
-            let sides = |pointer: *const i64| -> Result<Vec<isize>> {
-                // SAFETY: shape, and strides where they aren't null, have `ndim` entries.
-                let sides = unsafe { std::slice::from_raw_parts(pointer, len) };
-                Ok(sides
-                    .iter()
-                    .map(|&side| isize::try_from(side))
-                    .collect::<Result<_, _>>()?)
-            };
-            let (shape, strides) = match len {
-                0 => (Vec::new(), None),
-                _ if tensor.strides.is_null() => (sides(tensor.shape)?, None),
-                _ => (sides(tensor.shape)?, Some(sides(tensor.strides)?)),
-            };
-            let shape = shape
-                .into_iter()
-                .map(usize::try_from)
-                .collect::<Result<_, _>>()?;
-            let address = tensor.data as usize + usize::try_from(tensor.byte_offset)?;
-            Borrowed::checked(name, address, dtype, shape, strides, owner)
-        };
-        described().map_err(to_python)
-    }
-
-    fn checked(
-        name: &str,
-        address: usize,
-        dtype: Dtype,
-        shape: Vec<usize>,
-        strides: Option<Vec<isize>>,
-        owner: Py<PyAny>,
-    ) -> Result<Borrowed> {
-        let strides = match strides {
-            Some(strides) => strides
-                .into_iter()
-                .map(|stride| {
-                    usize::try_from(stride).map_err(|_| {
-                        anyhow::anyhow!("{name} runs backwards (stride {stride}); copy it first")
-                    })
-                })
-                .collect::<Result<_>>()?,
-            None => row_major(&shape),
-        };
-        let last = shape.iter().zip(&strides).try_fold(0_usize, |last, step| {
-            last.checked_add(step.0.saturating_sub(1).checked_mul(*step.1)?)
-        });
-        let extent = match last {
-            _ if shape.contains(&0) => 0,
-            Some(last) => last + 1,
-            None => bail!("{name} of shape {shape:?} is larger than memory can be"),
-        };
-        let size = dtype.size();
-        ensure!(
-            extent == 0 || (address != 0 && address.is_multiple_of(size)),
-            "{name} lies at an address that is not a multiple of its elements' {size} bytes; copy it first"
-        );
-        Ok(Borrowed {
-            address,
-            extent,
-            dtype,
-            shape,
-            strides,
-            _owner: owner,
-        })
+    /// Of an array whose elements are bfloat16, whatever it calls them.
+    fn of_bits(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Borrowed<'py>> {
+        let bits = array.call_method1(intern!(array.py(), "view"), ("uint16",))?;
+        borrow(name, bits.cast::<PyArrayDyn<u16>>()?).map(Borrowed::Bf16)
     }
 
     /// Address of the first element.
     pub(crate) fn address(&self) -> usize {
-        self.address
-    }
-
-    pub(crate) fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// In elements.
-    pub(crate) fn strides(&self) -> &[usize] {
-        &self.strides
+        match self {
+            Borrowed::F64(array) => array.data().addr(),
+            Borrowed::F32(array) => array.data().addr(),
+            Borrowed::F16(array) => array.data().addr(),
+            Borrowed::Bf16(array) => array.data().addr(),
+        }
     }
 
     /// The elements, where they lie.
     pub(crate) fn elements(&self) -> Elements<'_> {
-        match self.dtype {
-            Dtype::F64 => Elements::F64(self.slice::<f64>()),
-            Dtype::F32 => Elements::F32(self.slice::<f32>()),
-            Dtype::F16 => Elements::F16(self.slice::<f16>()),
-            Dtype::Bf16 => Elements::Bf16(self.slice::<bf16>()),
-        }
-    }
-
-    fn slice<T>(&self) -> &[T] {
-        if self.extent == 0 {
-            return &[];
-        }
-        // SAFETY: the owner, which outlives `self`, promises by its protocol that every index
-        // of the shape leads to an element at these strides, and `extent` ends with the last
-        // one; all lie in one allocation. The address is aligned (`checked`), T is the type
-        // that was named, and any bits are a number. As with any extension, nobody may write
-        // to the array while it is read; Python code that does so in another thread breaks
-        // that promise.
-        unsafe { std::slice::from_raw_parts(self.address as *const T, self.extent) }
-    }
-}
-
-impl Dtype {
-    const fn size(self) -> usize {
         match self {
-            Dtype::F64 => 8,
-            Dtype::F32 => 4,
-            Dtype::F16 | Dtype::Bf16 => 2,
+            Borrowed::F64(array) => Elements::F64(array.as_array()),
+            Borrowed::F32(array) => Elements::F32(array.as_array()),
+            Borrowed::F16(array) => Elements::F16(array.as_array()),
+            Borrowed::Bf16(array) => Elements::Bf16(array.as_array()),
         }
     }
 }
 
-fn row_major(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1_usize; shape.len()];
-    for at in (1..shape.len()).rev() {
-        strides[at - 1] = strides[at].saturating_mul(shape[at]);
+/// A tensor of PyTorch whose elements are bfloat16, which NumPy can't take, as integers of the
+/// same bits.
+fn bits_of_tensor<'py>(array: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = array.py();
+    // Who has a tensor has imported PyTorch.
+    let modules = py
+        .import(intern!(py, "sys"))?
+        .getattr(intern!(py, "modules"))?;
+    let Ok(torch) = modules.get_item(intern!(py, "torch")) else {
+        return Ok(None);
+    };
+    let Some(tensor) = torch.getattr_opt(intern!(py, "Tensor"))? else {
+        return Ok(None);
+    };
+    if !array.is_instance(&tensor)? {
+        return Ok(None);
     }
-    strides
+    let dtype = array.getattr(intern!(py, "dtype"))?;
+    if !dtype.is(&torch.getattr(intern!(py, BFLOAT16))?) {
+        return Ok(None);
+    }
+    let integer = torch.getattr(intern!(py, "int16"))?;
+    array
+        .call_method1(intern!(py, "view"), (integer,))
+        .map(Some)
 }
 
-/// `kDLCPU` and `kDLCUDAHost`.
-const DEVICE_CPU: i32 = 1;
-const DEVICE_CUDA_HOST: i32 = 3;
-/// `kDLFloat` and `kDLBfloat`.
-const CODE_FLOAT: u8 = 2;
-const CODE_BFLOAT: u8 = 4;
-
-/// `DLManagedTensor` of dlpack.h, of which the fields behind the tensor are the owner's.
-#[repr(C)]
-struct ManagedTensor {
-    tensor: Tensor,
+/// What isn't one of NumPy's arrays as one.
+fn as_numpy<'py>(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    let converted = if array.hasattr(intern!(py, "__array_interface__"))? {
+        by_numpy(array, intern!(py, "asarray"))
+    } else if array.hasattr(intern!(py, "__dlpack__"))? {
+        of_dlpack(name, array)
+    } else {
+        Err(to_python(anyhow!(
+            "{name} is a {}; expected an array of {NUMBER_TYPES} in host memory: NumPy's, a \
+             PyTorch tensor, or another that has __array_interface__ or __dlpack__",
+            array.get_type().name()?
+        )))
+    };
+    converted.map_err(|error| refused(name, array, error))
 }
 
-/// `DLTensor` of dlpack.h.
-#[repr(C)]
-struct Tensor {
-    data: *mut c_void,
-    device_type: c_int,
-    device_id: i32,
-    ndim: i32,
-    dtype: DataType,
-    shape: *const i64,
-    strides: *const i64,
-    byte_offset: u64,
+/// An error of another library as ours.
+fn refused(name: &str, array: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = array.py();
+    if error.is_instance_of::<Error>(py) || !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
+    let kind = match array.get_type().name() {
+        Ok(kind) => kind,
+        Err(error) => return error,
+    };
+    let refused = to_python(anyhow!(
+        "{name} is a {kind} that NumPy can't read ({}); expected {NUMBER_TYPES}",
+        error.value(py)
+    ));
+    refused.set_cause(py, Some(error));
+    refused
 }
 
-/// `DLDataType` of dlpack.h.
-#[repr(C)]
-struct DataType {
-    code: u8,
-    bits: u8,
-    lanes: u16,
+fn of_dlpack<'py>(name: &str, array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    // Tensors of PyTorch answer this in a tenth of the time.
+    let is_cpu = array.getattr_opt(intern!(py, "is_cpu"))?;
+    if !is_cpu.is_some_and(|is_cpu| is_cpu.extract().unwrap_or(false)) {
+        let device = array.call_method0(intern!(py, "__dlpack_device__"))?;
+        let (device, index): (i32, i32) = device.extract()?;
+        ensure_host(name, device, index).map_err(to_python)?;
+    }
+    if is_bfloat16(array)? {
+        // By `__array__`, in a type that has been added to NumPy: so does JAX.
+        return by_numpy(array, intern!(py, "asarray"));
+    }
+    by_numpy(array, intern!(py, "from_dlpack"))
+}
+
+fn ensure_host(name: &str, device: i32, index: i32) -> Result<()> {
+    ensure!(
+        HOST_DEVICES.contains(&device),
+        "{name} lies on a device (DLPack type {device}, number {index}); expected host memory: \
+         copy it there first, in PyTorch by .cpu()"
+    );
+    Ok(())
+}
+
+fn by_numpy<'py>(
+    array: &Bound<'py, PyAny>,
+    function: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let numpy = array.py().import(intern!(array.py(), "numpy"))?;
+    numpy.call_method1(function, (array,))
+}
+
+/// Whether an array of a library that isn't known here calls its elements so.
+fn is_bfloat16(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match array.getattr_opt(intern!(array.py(), "dtype"))? {
+        Some(dtype) => Ok(dtype.str()? == BFLOAT16),
+        None => Ok(false),
+    }
+}
+
+/// Borrows an array that can be read as it lies.
+fn borrow<'py, T: Element>(
+    name: &str,
+    array: &Bound<'py, PyArrayDyn<T>>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    check_layout(name, array).map_err(to_python)?;
+    let borrowed = array.try_readonly();
+    borrowed.map_err(|error| to_python(anyhow!("{name} is being written to: {error}")))
+}
+
+fn check_layout<T: Element>(name: &str, array: &Bound<'_, PyArrayDyn<T>>) -> Result<()> {
+    let size = size_of::<T>();
+    for &stride in array.strides() {
+        ensure!(
+            stride.unsigned_abs().is_multiple_of(size),
+            "{name} has a stride of {stride} bytes, no multiple of an element's {size}"
+        );
+    }
+    for &stride in array.strides() {
+        ensure!(
+            stride >= 0,
+            "{name} runs backwards (stride {}); copy it first",
+            stride / size.cast_signed()
+        );
+    }
+    ensure!(
+        array.ndim() <= MAX_DIMENSIONS,
+        "{name} has {} dimensions; expected at most {MAX_DIMENSIONS}",
+        array.ndim()
+    );
+    let data = array.data();
+    ensure!(
+        !data.is_null() && data.is_aligned(),
+        "{name} lies at an address that is not a multiple of its elements' {size} bytes; copy it first"
+    );
+    Ok(())
 }

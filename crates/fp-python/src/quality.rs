@@ -1,5 +1,6 @@
 //! What kept tokens see.
 
+use fp_cli::api::Elements;
 use fp_data::metric::MetricError;
 use fp_data::metric::token_quality::{
     AttentionOverlap, Concentration, CoverageGrid, Diversity, DiversityOptions, Overlap, Spatial,
@@ -31,34 +32,30 @@ fn token_quality(
     features: Option<&Bound<'_, PyAny>>,
     evidence: Option<Evidence>,
 ) -> PyResult<String> {
-    let read = |name: &'static str, array: Option<&Bound<'_, PyAny>>| {
-        array.map(|array| Borrowed::new(name, array)).transpose()
-    };
-    let importance = read("importance", importance)?;
-    let features = read("features", features)?;
-    let (importance, features) = (importance.as_ref().map(view), features.as_ref().map(view));
+    let importance = borrowed("importance", importance)?;
+    let features = borrowed("features", features)?;
+    let importance = importance.as_ref().map(Borrowed::elements);
+    let features = features.as_ref().map(Borrowed::elements);
     let found = py.detach(|| -> anyhow::Result<Value> {
         let num_cells = grid[0].saturating_mul(grid[1]);
         let kept = KeptTokens::new(kept, num_cells)?;
-        let importance = importance
-            .map(|(elements, shape, strides)| elements.widened(shape, strides))
-            .transpose()?;
+        let importance = importance.as_ref().map(Elements::widened);
         let mut all = Map::new();
         all.insert("spatial".to_owned(), json!(Spatial::new(&kept, grid)?));
         all.insert("row_profile".to_owned(), json!(row_profile(&kept, grid)?));
         if let Some(importance) = &importance {
             all.insert("attention".to_owned(), concentration(importance)?);
         }
-        if let Some((elements, shape, strides)) = features {
+        if let Some(features) = &features {
+            let shape = features.shape();
             let &[num_tokens, width] = shape else {
                 anyhow::bail!("features are of shape {shape:?}; expected [image tokens, D]");
             };
             anyhow::ensure!(
                 num_tokens == num_cells && width > 0,
-                "features are of shape {shape:?}; expected one row for each of {} image tokens",
-                num_cells
+                "features are of shape {shape:?}; expected one row for each of {num_cells} image tokens"
             );
-            let values = elements.widened(shape, strides)?;
+            let values = features.widened();
             let rows: Vec<Vec<f64>> = values.chunks_exact(width).map(<[f64]>::to_vec).collect();
             all.insert("diversity".to_owned(), diversity(&rows, &kept)?);
         }
@@ -71,8 +68,8 @@ fn token_quality(
     Ok(found.map_err(to_python)?.to_string())
 }
 
-fn view(array: &Borrowed) -> (fp_cli::api::Elements<'_>, &[usize], &[usize]) {
-    (array.elements(), array.shape(), array.strides())
+fn borrowed<'py>(name: &str, array: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Borrowed<'py>>> {
+    array.map(|array| Borrowed::new(name, array)).transpose()
 }
 
 fn concentration(importance: &[f64]) -> Result<Value, MetricError> {

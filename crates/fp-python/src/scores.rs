@@ -83,8 +83,8 @@ fn score(
     flags: Vec<String>,
 ) -> PyResult<NativeScores> {
     let array = Borrowed::new("attention", attention)?;
-    let (shape, strides, elements) = (array.shape(), array.strides(), array.elements());
-    let found = py.detach(|| api::score(elements, shape, strides, &flags));
+    let elements = array.elements();
+    let found = py.detach(|| api::score(elements, &flags));
     let scores = found.map_err(to_python)?;
     Ok(NativeScores { scores })
 }
@@ -121,18 +121,15 @@ fn select<'py>(
     }
     let views: Vec<_> = arrays
         .iter()
-        .map(|(name, array)| (name, array.shape(), array.strides(), array.elements()))
+        .map(|(name, array)| (name, array.elements()))
         .collect();
     let chosen = py.detach(|| {
-        let tensors = views.iter().map(|(name, shape, strides, elements)| {
-            Ok(NamedTensor {
-                name: (*name).clone(),
-                shape: shape.to_vec(),
-                values: elements.widened(shape, strides)?,
-            })
+        let tensors = views.iter().map(|(name, elements)| NamedTensor {
+            name: (*name).clone(),
+            shape: elements.shape().to_vec(),
+            values: elements.widened(),
         });
-        let tensors = tensors.collect::<anyhow::Result<Vec<_>>>()?;
-        api::choose(&method, tensors, &settings)
+        api::choose(&method, tensors.collect(), &settings)
     });
     let choice = chosen.map_err(to_python)?;
     let rows = choice.rows.map(|(rows, _)| numbers(py, &rows));

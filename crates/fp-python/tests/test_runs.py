@@ -34,7 +34,7 @@ def test_a_study_and_its_tables(tmp_path: Path) -> None:
     scores = [record["score"] for record in vanilla]
     assert by_cell["vanilla"]["accuracy"] == pytest.approx(sum(scores) / len(scores))
     assert {record["kept_tokens"] is None for record in vanilla} == {True}
-    with pytest.raises(finepruner.Error, match="isn't a run"):
+    with pytest.raises(finepruner.Error, match="isn't the folder of a run"):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "file").write_text("")
         finepruner.study(CONFIG, tmp_path / "other", **SETTINGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import finepruner
@@ -131,9 +132,24 @@ def test_tensors_are_read_where_they_lie(attention: Attention) -> None:
         ]
     for dtype in (torch.float16, torch.bfloat16):
         half = values.detach().to(dtype)
+        for view in (half, half[1:, :, 5:], half.transpose(1, 2)):
+            assert _native.address(view) == view.data_ptr()
         (found16,) = finepruner.score(half, image_range=RANGE, keep=8, heads="sum")
         (wide,) = finepruner.score(half.double(), image_range=RANGE, keep=8, heads="sum")
         assert np.array_equal(found16.kept_tokens, wide.kept_tokens)
+
+
+def test_tensors_that_can_not_be_read() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    for values, text in [
+        (torch.zeros(2, 3, dtype=torch.int32), "is of type <i4; expected float64"),
+        (torch.zeros(2, 3, dtype=torch.float8_e4m3fn), "is a Tensor that NumPy can't read"),
+        (torch.eye(3).to_sparse(), "is a Tensor that NumPy can't read"),
+        (torch.eye(3).bfloat16().to_sparse(), "is a Tensor that NumPy can't read"),
+        (torch.zeros(2, 3, device="meta"), "is a Tensor that NumPy can't read .*meta"),
+    ]:
+        with pytest.raises(finepruner.Error, match=text):
+            finepruner.score(values, keep=1)
 
 
 class Exported:
@@ -158,6 +174,46 @@ def test_dlpack(attention: Attention) -> None:
     assert [s.to_dict() for s in found] == [s.to_dict() for s in expected]
     with pytest.raises(finepruner.Error, match="expected host memory"):
         finepruner.score(Exported(values, (2, 0)), image_range=RANGE, keep=8)
+
+
+class Jax(Exported):
+    """One that names its type as NumPy does and that NumPy reads by ``__array__``."""
+
+    def __init__(self, values: Any) -> None:
+        super().__init__(values)
+        self.dtype = values.dtype
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Any:
+        return self.values
+
+
+def test_bfloat16_of_numpy(attention: Attention) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    values = attention.astype(ml_dtypes.bfloat16)
+    for view in (values, values[1:, :, 5:], values.swapaxes(1, 2)):
+        assert _native.address(view) == view.ctypes.data
+        assert _native.address(Jax(view)) == view.ctypes.data
+    expected = finepruner.score(values.astype(np.float32)[:, -1, 5:69], keep=8)
+    for rows in (values[:, -1, 5:69], Jax(values[:, -1, 5:69])):
+        found = finepruner.score(rows, keep=8)
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one.token_importance, other.token_importance)
+    swapped = values.astype(values.dtype.newbyteorder(">"))
+    with pytest.raises(finepruner.Error, match="is of type >V2; expected .*little-endian"):
+        finepruner.score(swapped, image_range=RANGE, keep=8)
+
+
+def test_threads_share_an_array(attention: Attention) -> None:
+    values = attention.astype(np.float32)
+    expected = [s.to_dict() for s in finepruner.score(values, image_range=RANGE, keep=8)]
+
+    def run(at: int) -> bool:
+        view = values if at % 2 else values[:]
+        found = finepruner.score(view, image_range=RANGE, keep=8)
+        return [s.to_dict() for s in found] == expected
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(run, range(64)))
 
 
 @pytest.mark.parametrize(
@@ -194,6 +250,9 @@ def test_settings_that_do_not_fit(
         (np.full((2, 3), 0.9), "sums to 2.7"),
         (np.zeros((0, 3)), "is empty"),
         (np.zeros(3), "1 dimensions"),
+        (np.zeros((1,) * 33 + (3,)), "has 34 dimensions; expected at most 32"),
+        (np.zeros(2, "f4,u1")["f0"], "has a stride of 5 bytes"),
+        (np.zeros(25, np.uint8)[1:].view(np.float32), "not a multiple of its elements' 4 bytes"),
         (np.full((2, 3, 3), 0.1)[:, ::-1], "runs backwards"),
         ([[0.1, 0.2]], "is a list"),
         ("text", "is a str"),

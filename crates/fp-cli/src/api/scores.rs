@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use fp_scoring::{QueryStrategy, TokenLayout};
+use half::{bf16, f16};
 
 use super::parse;
 use crate::arguments::OneOrAll;
@@ -15,25 +16,19 @@ use crate::memory::{Array, Elements};
 /// The most recent flags and their parsed form.
 type Read = Option<(Vec<String>, Arc<ScoreArgs>)>;
 
-/// The selections of strategies on an array of `shape` whose first element is the first of
-/// `elements`, with `strides` in elements: `[H, N]`, `[H, S, S]`, `[B, H, S, S]` or with `--batch`
+/// The selections of strategies on an array: `[H, N]`, `[H, S, S]`, `[B, H, S, S]` or with `--batch`
 /// `[B, H, N]`, attention after the softmax; with `--query-rows` some of the S rows. `flags` are
 /// those of `finepruner score`.
 ///
 /// # Errors
 /// Flags or a shape that don't fit, values that no softmax produces, or a budget that can't be met.
-pub fn score(
-    elements: Elements<'_>,
-    shape: &[usize],
-    strides: &[usize],
-    flags: &[String],
-) -> Result<Scores> {
+pub fn score(elements: Elements<'_>, flags: &[String]) -> Result<Scores> {
     let args = &*read(flags)?;
     match elements {
-        Elements::F64(all) => array::score(args, &Array::new(all, shape, strides)?),
-        Elements::F32(all) => array::score(args, &Array::new(all, shape, strides)?),
-        Elements::F16(all) => array::score(args, &Array::new(all, shape, strides)?),
-        Elements::Bf16(all) => array::score(args, &Array::new(all, shape, strides)?),
+        Elements::F64(all) => array::score(args, &Array::<f64>::new(all)),
+        Elements::F32(all) => array::score(args, &Array::<f32>::new(all)),
+        Elements::F16(all) => array::score(args, &Array::<f16>::new(all)),
+        Elements::Bf16(all) => array::score(args, &Array::<bf16>::new(all)),
     }
 }
 
@@ -79,6 +74,8 @@ pub fn query_rows(
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{ArrayView, ArrayViewD, IxDyn, ShapeBuilder};
+
     use super::*;
 
     const HEADS: [f32; 8] = [0.1, 0.1, 0.1, 0.1, 0.0, 0.3, 0.0, 0.1];
@@ -87,9 +84,13 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
+    fn view<'a, T>(all: &'a [T], shape: &[usize], strides: &[usize]) -> ArrayViewD<'a, T> {
+        ArrayView::from_shape(IxDyn(shape).strides(IxDyn(strides)), all).unwrap()
+    }
+
     #[test]
     fn one_row_per_head() {
-        let run = |asked: &str| score(Elements::F32(&HEADS), &[2, 4], &[4, 1], &flags(asked));
+        let run = |asked: &str| score(Elements::F32(view(&HEADS, &[2, 4], &[4, 1])), &flags(asked));
         let asked = "--keep 2 --num-selected-heads 1 --head-selection-strategy variance";
         let scores = run(asked).unwrap();
         assert_eq!((scores.len(), scores.notes().count()), (1, 0));
@@ -117,7 +118,7 @@ mod tests {
         ];
         let run = |all: &[f64], shape: &[usize], strides: &[usize], more: &str| {
             let asked = format!("--keep 1 --image-range 1..3 --head-selection-strategy sum {more}");
-            let scores = score(Elements::F64(all), shape, strides, &flags(&asked));
+            let scores = score(Elements::F64(view(all, shape, strides)), &flags(&asked));
             scores.map(|scores| scores.selection(0).unwrap().clone())
         };
         let whole = run(&rows, &[1, 4, 4], &[16, 4, 1], "").unwrap();
@@ -159,18 +160,22 @@ mod tests {
             0.125,
         ];
         let columns: Vec<f64> = (0..16).map(|at| rows[at % 4 * 4 + at / 4]).collect();
-        let halves = rows.map(half::f16::from_f64);
-        let run = |elements: Elements<'_>, shape: &[usize], strides: &[usize]| {
+        let halves = rows.map(f16::from_f64);
+        let bits = rows.map(|value| bf16::from_f64(value).to_bits());
+        let run = |elements: Elements<'_>| {
             let asked = flags("--keep 1 --image-range 1..3 --head-selection-strategy sum");
-            let scores = score(elements, shape, strides, &asked).unwrap();
+            let scores = score(elements, &asked).unwrap();
             assert_eq!(scores.notes().next(), None);
             scores.selection(0).unwrap().clone()
         };
-        let expected = run(Elements::F64(&rows), &[1, 4, 4], &[16, 4, 1]);
+        let expected = run(Elements::F64(view(&rows, &[1, 4, 4], &[16, 4, 1])));
         assert_eq!(expected.kept_tokens.as_slice(), [1]);
-        let turned = run(Elements::F64(&columns), &[1, 4, 4], &[16, 1, 4]);
+        let turned = run(Elements::F64(view(&columns, &[1, 4, 4], &[16, 1, 4])));
         assert_eq!(turned, expected);
-        let half = run(Elements::F16(&halves), &[1, 1, 4, 4], &[16, 16, 4, 1]);
+        let layout = (&[1, 1, 4, 4], &[16, 16, 4, 1]);
+        let half = run(Elements::F16(view(&halves, layout.0, layout.1)));
         assert_eq!(half, expected);
+        let brain = run(Elements::Bf16(view(&bits, layout.0, layout.1)));
+        assert_eq!(brain, expected);
     }
 }

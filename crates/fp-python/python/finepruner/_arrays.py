@@ -18,7 +18,7 @@ def readable(array: Any) -> Any:
     NumPy; a tensor that PyTorch keeps gradients of is detached. Anything else stays as it is,
     to be refused where it is read.
     """
-    if hasattr(array, "__array_interface__"):
+    if isinstance(array, np.ndarray) or hasattr(array, "__array_interface__"):
         return array
     if getattr(array, "requires_grad", False) and hasattr(array, "detach"):
         return array.detach()
