@@ -22,40 +22,46 @@ pub(super) fn is_for(level: Level) -> bool {
     }
 }
 
-/// `sums[j] += Σ_k x[k] · rows[j][k]`, where `terms` defines the lanes of `x` and the order of
-/// terms, with one step of `prefetch` for every weight.
-///
-/// # Panics
-/// If [`is_for`] is false.
-pub(super) fn accumulate(
-    level: Level,
-    terms: Terms,
-    format: HalfFormat,
-    x: &[f32],
-    rows: &Rows<'_>,
-    prefetch: Prefetch,
-    sums: &mut [f32; PANEL],
-) {
-    let num_in = rows[0].len();
-    assert!(is_for(level) && rows.iter().all(|row| row.len() == num_in));
-    assert_eq!(x.len(), terms.num_steps(num_in));
-    assert!(terms == Terms::Single || format == HalfFormat::Bf16);
-    assert!(
-        terms != Terms::Pairs || Level::has_pairs(),
-        "no AVX512_BF16"
-    );
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the level was detected on this machine, and all rows have the same length.
-    unsafe {
-        match (terms, format) {
-            (Terms::Single, HalfFormat::Bf16) => x86::single::<false>(x, rows, prefetch, sums),
-            (Terms::Single, HalfFormat::F16) => x86::single::<true>(x, rows, prefetch, sums),
-            (Terms::Swapped, _) => x86::swapped(x, rows, prefetch, sums),
-            (Terms::Pairs, _) => x86::pairs(x, rows, prefetch, sums),
+/// The row, and how it is multiplied.
+pub(super) struct OneRow<'a> {
+    /// An instruction set for which [`is_for`] is true.
+    pub(super) level: Level,
+    /// What a lane of `x` holds, and the order of terms.
+    pub(super) terms: Terms,
+    /// Format of the weights.
+    pub(super) format: HalfFormat,
+    /// `[steps]`, the lanes of the row.
+    pub(super) x: &'a [f32],
+}
+
+impl OneRow<'_> {
+    /// `sums[j] += Σ_k x[k] · rows[j][k]`, with a step of `prefetch` for each weight.
+    ///
+    /// # Panics
+    /// If the level isn't one that [`is_for`] names, or the rows differ in length from each other
+    /// or from `x`.
+    pub(super) fn accumulate(&self, rows: &Rows<'_>, prefetch: Prefetch, sums: &mut [f32; PANEL]) {
+        let (num_in, x) = (rows[0].len(), self.x);
+        assert!(is_for(self.level) && rows.iter().all(|row| row.len() == num_in));
+        assert_eq!(x.len(), self.terms.num_steps(num_in));
+        assert!(self.terms == Terms::Single || self.format == HalfFormat::Bf16);
+        assert!(
+            self.terms != Terms::Pairs || Level::has_pairs(),
+            "no AVX512_BF16"
+        );
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected on this machine, and all rows are equally long.
+        unsafe {
+            match (self.terms, self.format) {
+                (Terms::Single, HalfFormat::Bf16) => x86::single::<false>(x, rows, prefetch, sums),
+                (Terms::Single, HalfFormat::F16) => x86::single::<true>(x, rows, prefetch, sums),
+                (Terms::Swapped, _) => x86::swapped(x, rows, prefetch, sums),
+                (Terms::Pairs, _) => x86::pairs(x, rows, prefetch, sums),
+            }
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (prefetch, sums);
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (prefetch, sums);
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@ use super::super::level::Level;
 use super::super::micro::{
     MAX_BLOCK_ROWS, PANEL, Prefetch, Sums, accumulate_pairs, accumulate_prefetching,
 };
-use super::super::one_row;
+use super::super::one_row::{self, OneRow};
 use super::super::raw::OutputMatrix;
 use super::super::turn;
 use super::{Blocks, Weights};
@@ -102,20 +102,19 @@ impl Job<'_> {
 
     /// Multiplies panels of weights as stored by the only row.
     fn run_one_row(&self, matrix: &HalfMatrix, panels: Range<usize>, output: &OutputMatrix) {
+        let row = OneRow {
+            level: self.level,
+            terms: self.terms,
+            format: matrix.format(),
+            x: self.rows,
+        };
         for panel in panels {
             let col = panel * PANEL;
             let width = PANEL.min(matrix.num_out() - col);
             let mut sums = [0.0; PANEL];
             self.start(0, col, &mut sums[..width]);
-            one_row::accumulate(
-                self.level,
-                self.terms,
-                matrix.format(),
-                self.rows,
-                &matrix.panel_rows(panel),
-                self.next_panel(matrix, panel, 0),
-                &mut sums,
-            );
+            let next = self.next_panel(matrix, panel, 0);
+            row.accumulate(&matrix.panel_rows(panel), next, &mut sums);
             // SAFETY: tasks own disjoint panels, so disjoint columns.
             unsafe { output.write(0, col, &sums[..width]) };
         }
