@@ -191,7 +191,10 @@ mod tests {
                 r#"{"method": "prumerge_plus", "preset": "9"}"#,
                 "it has none",
             ),
-            (r#"{"method": "scope", "name": "a/b"}"#, "no `/`"),
+            (
+                r#"{"method": "scope", "name": "a/b"}"#,
+                "must not contain `/`",
+            ),
             (
                 r#"{"method": "scope", "name": "a", "params": ["keep"]}"#,
                 "expected NAME=VALUE",

@@ -513,7 +513,10 @@ mod tests {
                 "line 2: unknown site",
             ),
             (r#"{"id":"b","site":"layer 2","kept":[3,3]}"#, "twice"),
-            (r#"{"id":"b","site":"layer 3","kept":[3]}"#, "other sites"),
+            (
+                r#"{"id":"b","site":"layer 3","kept":[3]}"#,
+                "different sites",
+            ),
             (r#"{"id":"b","site":"layer 2"}"#, "expected either"),
             (
                 r#"{"id":"b","site":"layer 2","kept":[3],"k":1}"#,
