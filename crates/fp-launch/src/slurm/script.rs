@@ -106,8 +106,8 @@ mod tests {
             #SBATCH --requeue\n\
             #SBATCH --open-mode=append\n\
             #SBATCH --signal=B:USR1@90\n\
-            # Each task runs one shard of the study, resumes what it did before, and stops in \
-            good time.\n\
+            # Each task runs one shard of the study, resumes what it did before, and stops before \
+            its time limit.\n\
             exec '/opt/finepruner' launch task '/data/it'\\''s here' --task \
             \"$SLURM_ARRAY_TASK_ID\"\n";
         assert_eq!(task_script(&folder, &manifest), expected);

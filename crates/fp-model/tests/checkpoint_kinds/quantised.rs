@@ -112,7 +112,7 @@ fn formats_that_only_tensors_show() {
         (BNB4, "bitsandbytes, 4 bit (nf4)"),
         (BNB8, "bitsandbytes, 8 bit"),
         (AWQ, "AWQ or GPTQ"),
-        (GPTQ, "(GPTQ, by"),
+        (GPTQ, "(GPTQ, as shown by"),
         (FP8, "a scale per row"),
         (FP8_BLOCKS, "a scale per block"),
         (PACKED, "compressed-tensors"),

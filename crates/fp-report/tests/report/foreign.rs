@@ -91,7 +91,7 @@ fn records_that_are_none_of_the_run() {
         }),
         ("index is", |record| record.index = usize::MAX),
         ("index is 6; must be below 6", |record| record.index = 6),
-        ("dataset 3", |record| record.dataset = 3),
+        ("its dataset is 3", |record| record.dataset = 3),
         ("num_image is", |record| {
             record.layout.as_mut().unwrap().num_image = 1 << 40;
         }),
