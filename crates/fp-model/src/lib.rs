@@ -25,7 +25,7 @@
 //! let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
 //! let image = model.encode_image(&pixels)?;
 //!
-//! Three tokens, the image token, three tokens.
+//! // Three tokens, the image token, three tokens.
 //! let prompt = EncodedPrompt { input_ids: vec![1, 7, 8, 500, 9, 10, 11], image_position: 3 };
 //! let last_row = 3 + image.num_tokens() + 2;
 //! let options = PrefixOptions { depth: 2, query_rows: vec![last_row] };

@@ -42,7 +42,7 @@ impl LlavaModel {
     ///
     /// let model = LlavaModel::random(Preset::Tiny, 1, &LoadOptions::default())?;
     /// let vision = &model.config().vision;
-    /// The layer whose output is the features.
+    /// // The layer whose output is the features.
     /// let read = VisionRead::ClassAttention(vision.layer_index(-2)?);
     /// let side = vision.image_size;
     /// let pixels = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu)?;
