@@ -611,6 +611,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 "--keep: kept = 145 gives R = 145 of 144 image tokens",
                 "--num-selected-heads: 8 selects all 8 heads",
                 "--controls: unknown control `vanila` (did you mean `vanilla`?)",
+                "; or all, or none",
             ],
         );
         assert!(!output.exists());

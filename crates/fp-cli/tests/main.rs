@@ -17,6 +17,7 @@ mod launch;
 mod launched;
 mod report;
 mod score;
+mod selections;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod terminal;

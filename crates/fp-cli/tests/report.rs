@@ -413,7 +413,7 @@ fn a_study_on_a_benchmark_has_its_own_figures() {
         succeed(&[&what[..], &cells[..], &rest[..], &paths[..], json].concat())
     };
     let said = study(&[]);
-    let table = said.split("what pope").nth(1).unwrap();
+    let table = said.split("What pope").nth(1).unwrap();
     assert!(table.contains("(POPE) reports") && said.contains("figures.csv"));
     for part in ["mean F1", "accuracy", "vanilla", "Holm p"] {
         assert!(table.contains(part), "{part}: {said}");
@@ -431,4 +431,22 @@ fn a_study_on_a_benchmark_has_its_own_figures() {
     let results = std::fs::read(run.join("results.json")).unwrap();
     let results: Value = serde_json::from_slice(&results).unwrap();
     assert_eq!(&results["analysis"]["figures"][0], figures);
+}
+
+#[test]
+fn a_benchmark_that_reports_only_the_accuracy_has_a_note_and_no_heading() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("gqa"), dir.path().join("run"));
+    let export = ["data", "export", "embedded:select", "--layout", "gqa"];
+    succeed(&[&export[..], &["--output", shown(&data)]].concat());
+    let what = ["study", "--config", CONFIG, "--keep", "8", "--limit", "6"];
+    let cells = ["--head-selection-strategy", "sum", "--controls", "vanilla"];
+    let paths = ["--dataset", shown(&data), "--output", shown(&run)];
+    let said = succeed(&[&what[..], &cells[..], &paths[..]].concat());
+    let note = "(GQA): accuracy (gqa) is the accuracy of the other tables.";
+    assert!(flat(&said).contains(note), "{said}");
+    assert!(
+        !said.contains("(GQA) reports") && !said.contains("\n\n\n"),
+        "{said}"
+    );
 }

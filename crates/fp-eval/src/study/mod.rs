@@ -91,7 +91,7 @@ pub use records::{
     BLOCKS_FILE, BlockError, Counted, Ordered, RECORDS_FILE, Records, RecordsWriter, count_records,
 };
 pub use run::{Progress, RunSummary, run};
-pub use selection_file::{SelectionFile, SelectionFileError, selections_of_run};
+pub use selection_file::{Questions, SelectionFile, SelectionFileError, selections_of_run};
 pub use shards::{
     CostModel, ImageMacs, QuestionMacs, ShardPlan, ShardRule, ShardTable, plan_shards, share_out,
 };

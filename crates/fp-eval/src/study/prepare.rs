@@ -23,6 +23,7 @@ use super::names::{dataset_selector, model_dir};
 use super::needs::{MemoryNeeds, most_tokens};
 use super::order::{Shard, image_groups};
 use super::own_methods::OwnMethods;
+use super::selection_file::Questions;
 use super::shards::{self, CostModel};
 use super::spec::{ClipSpec, DatasetSpec, Environment, FORMAT, ModelSpec, RunSpec};
 use super::subset::{Subset, spread};
@@ -75,9 +76,6 @@ impl Prepared {
         };
         let inputs = Inputs::new(&opened, cut, config.prompt_template)?;
         let (mut datasets, absent) = open_all(config)?;
-        for file in &selections {
-            file.check(&datasets, shape.num_image_tokens)?;
-        }
         if datasets.iter().all(|dataset| dataset.samples.is_empty()) {
             return Err(StudyError::Setting {
                 what: "datasets",
@@ -86,14 +84,27 @@ impl Prepared {
                     .to_owned(),
             });
         }
+        let questions = (!selections.is_empty()).then(|| Questions::of(&datasets));
+        let subsets: Vec<Option<Subset>> = datasets
+            .iter_mut()
+            .map(|dataset| {
+                if config.text_only {
+                    dataset.samples.append(&mut dataset.text_only);
+                }
+                let limit = config.limit.unwrap_or(usize::MAX);
+                spread(&mut dataset.samples, limit, config.seed)
+            })
+            .collect();
+        // With a limit, lines are needed for the questions under it; others may have one.
+        if let Some(questions) = questions {
+            let questions = questions.asking(&datasets);
+            for file in &selections {
+                file.check(&questions, shape.num_image_tokens)?;
+            }
+        }
         let mut specs: Vec<DatasetSpec> = Vec::new();
         let mut first_index = 0;
-        for (dataset, absent) in datasets.iter_mut().zip(&absent) {
-            if config.text_only {
-                dataset.samples.append(&mut dataset.text_only);
-            }
-            let limit = config.limit.unwrap_or(usize::MAX);
-            let subset = spread(&mut dataset.samples, limit, config.seed);
+        for ((dataset, absent), subset) in datasets.iter_mut().zip(&absent).zip(subsets) {
             let mut spec = dataset_spec(dataset, first_index, subset)?;
             let is_absent = |sample: &&Sample| absent.contains(&sample.id);
             spec.num_missing_images = dataset.samples.iter().filter(is_absent).count();

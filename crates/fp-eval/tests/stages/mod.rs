@@ -382,8 +382,13 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
     let lines: Vec<&str> = text.lines().collect();
     let foreign = text.replacen(&records[0].id, "nobody", 1);
     let outside = text.replacen("\"kept\":[", "\"kept\":[16,", 1);
+    let missing = format!(
+        "1 of {} questions has no line: `{}`",
+        records.len(),
+        records[0].id
+    );
     for (damaged, said) in [
-        (lines[1..].join("\n"), "no selection of sample"),
+        (lines[1..].join("\n"), missing.as_str()),
         (foreign, "line 1: no sample has the id `nobody`"),
         (outside, "token 16 isn't among the 16 that enter layer 2"),
         (format!("{text}{}", lines[0]), "already"),
@@ -397,6 +402,38 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
         let error = fp_scoring::error_text(&error);
         assert!(error.contains(said), "{error}");
         assert!(!folder.join("records.blocks").exists());
+    }
+}
+
+#[test]
+fn under_a_limit_the_lines_of_a_limited_run_suffice() {
+    let world = World::new();
+    let mut config = world.study_a();
+    run(&config, &RunOptions::new(&world.path("all"))).unwrap();
+    config.limit = Some(2);
+    run(&config, &RunOptions::new(&world.path("limited"))).unwrap();
+    let lines = |folder: &str| {
+        let folder = world.path(folder);
+        let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
+        selections_of_run(&spec, &records, "sum+last_token/h2/R6").unwrap()
+    };
+    let (all, limited) = (lines("all"), lines("limited"));
+    assert_eq!(limited.lines().count(), 2);
+    assert!(all.lines().count() > 2);
+    // Lines for other questions may stand in the file too.
+    for (number, text) in [limited.clone(), all].into_iter().enumerate() {
+        let path = world.path(&format!("lines{number}.jsonl"));
+        std::fs::write(&path, text).unwrap();
+        let mut with_file = config.clone();
+        with_file.selections = vec![path.display().to_string()];
+        let folder = world.path(&format!("limited{number}"));
+        let options = RunOptions::new(&folder);
+        assert_eq!(run(&with_file, &options).unwrap().num_samples, 2);
+        // Resumed, everything is there already.
+        assert_eq!(run(&with_file, &options).unwrap().num_resumed, 2);
+        with_file.limit = None;
+        let whole = RunOptions::new(world.path(&format!("whole{number}")));
+        assert_eq!(run(&with_file, &whole).is_ok(), number == 1);
     }
 }
 

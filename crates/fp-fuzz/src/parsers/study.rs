@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use fp_eval::study::config::{ConfigFile, FixedHeadsSetting, Model, surroundings};
-use fp_eval::study::{Grid, ModelShape, SelectionFile};
+use fp_eval::study::{Grid, ModelShape, Questions, SelectionFile};
 use fp_model::Preset;
 use fp_scoring::{MethodRegistry, error_text};
 
@@ -60,7 +60,7 @@ pub(super) fn selections(input: &Input<'_>) -> bool {
     match SelectionFile::read(input.file) {
         Ok(file) => {
             for num_image_tokens in [None, Some(144)] {
-                if let Err(error) = file.check(&[], num_image_tokens) {
+                if let Err(error) = file.check(&Questions::default(), num_image_tokens) {
                     black_box(error_text(&error));
                 }
             }

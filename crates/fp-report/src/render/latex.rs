@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fp_eval::format::{level, percent};
+use fp_eval::format::{fixed, level, percent};
 
 use super::Source;
 use crate::analysis::{Outcome, Reference};
@@ -100,6 +100,13 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
             .collect();
         add(&format!("random & & {} \\\\", values.join(" & ")));
     }
+    let others = other_rows(source);
+    if !others.is_empty() {
+        add("\\midrule");
+        for row in &others {
+            add(row);
+        }
+    }
     add("\\bottomrule");
     add("\\end{tabular}");
     let vanilla = cell_index
@@ -108,8 +115,13 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     let unpruned = vanilla.map_or(String::new(), |mean| {
         format!(" Unpruned: {}\\,\\%.", percent(mean))
     });
+    let of_b = if others.is_empty() {
+        ""
+    } else {
+        " $B$: mean number of visual tokens that enter a layer."
+    };
     add(&format!(
-        "\\caption{{Accuracy in \\% on {}.{unpruned} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
+        "\\caption{{Accuracy in \\% on {}.{unpruned}{of_b} $\\dagger$: better than {} at the same $h$ and budget ({}\\,\\% level, sign-flip test over images, Holm-corrected).}}",
         escape(&analysis.samples.text()),
         escape(cell_index.baseline_name()),
         level(1.0 - confidence),
@@ -117,6 +129,34 @@ pub(crate) fn table_tex(source: &Source<'_>) -> String {
     add("\\end{table}");
     super::figures::tables_tex(source, &mut text);
     text
+}
+
+/// The rows of all other methods, files of selections among them, with B beside each accuracy; one
+/// with a schedule of its own has one value for all budgets.
+fn other_rows(source: &Source<'_>) -> Vec<String> {
+    let (analysis, cell_index) = (source.analysis, source.cell_index);
+    let value = |cell: usize| {
+        let mean = analysis.cells[cell].accuracy.mean;
+        mean.map_or("--".to_owned(), |mean| {
+            let b = fixed(analysis.costs[cell].average_visual_tokens, 1);
+            format!("{} ($B = {b}$)", percent(mean))
+        })
+    };
+    let rows = cell_index.others.iter().map(|other| {
+        let values = match other.without_budget {
+            Some(cell) => {
+                let columns = cell_index.budgets.len().max(1);
+                format!("\\multicolumn{{{columns}}}{{r}}{{{}}}", value(cell))
+            }
+            None => {
+                let cells = other.cells.iter();
+                let values = cells.map(|cell| cell.map_or("--".to_owned(), value));
+                values.collect::<Vec<_>>().join(" & ")
+            }
+        };
+        format!("{} & & {values} \\\\", escape(&other.label))
+    });
+    rows.collect()
 }
 
 pub(super) fn escape(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! Whole methods against FastV and against chance, and their costs, compared with naive loops.
 
+use fp_eval::format::{interval_points, signed_points};
 use serde_json::Value;
 
 use super::naive::{Lines, mean};
@@ -76,6 +77,14 @@ fn methods_are_tested_against_fastv_and_chance() {
     assert_eq!(summary.matches(heading).count(), 3, "{summary}");
     assert!(summary.contains("| pool | "), "{summary}");
     assert!(summary.contains("random (mean of 3 seeds)"), "{summary}");
+    // Two of eight layers process 144 tokens, the others 42, 25 or 8.
+    let table = read("table.tex");
+    let row = table.lines().find(|line| line.starts_with("pool & & "));
+    for b in ["67.5", "54.8", "42.0"] {
+        assert!(row.unwrap().contains(&format!("($B = {b}$)")), "{table}");
+    }
+    assert!(table.contains("downsample & & "), "{table}");
+    assert_eq!(table.matches("$B$: mean number of visual").count(), 1);
     let page = read("report.html");
     assert!(page.contains("id=\"methods\"") && page.contains("method minus FastV (all_heads)"));
 }
@@ -141,6 +150,45 @@ fn runs_without_whole_methods_have_no_such_tests() {
     let results: Value = serde_json::from_str(&text).unwrap();
     assert!(results["analysis"].get("methods").is_none());
     assert!(results["analysis"].get("published").is_none());
+    let table = std::fs::read_to_string(folder.path().join("table.tex")).unwrap();
+    assert!(!table.contains("$B"), "{table}");
+    assert_eq!(table.matches("\\midrule").count(), 2);
+}
+
+#[test]
+fn a_terminal_reads_the_tests_of_the_methods_that_were_asked_for() {
+    let [with, without] = ["methods", "a"].map(|study| {
+        let folder = tempfile::tempdir().unwrap();
+        write_run(folder.path(), study, Size::default(), 7);
+        fp_report::write(folder.path()).unwrap().analysis
+    });
+    let brief = with.verdict.brief();
+    let lines = brief
+        .lines()
+        .filter(|line| line.contains(" against FastV (all_heads), "));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 3, "{brief}");
+    for (line, tests) in lines.iter().zip(&with.methods) {
+        assert!(line.starts_with("At R = "), "{line}");
+        let asked = ["pool", "downsample"];
+        for entry in &tests.methods {
+            let test = entry.against_reference.as_ref();
+            let is_said = line.contains(&format!(" {} (", entry.method));
+            assert_eq!(is_said, asked.contains(&entry.method.as_str()), "{line}");
+            if let (Some(test), true) = (test, is_said) {
+                let interval = interval_points(test.interval, test.confidence);
+                let difference = signed_points(test.difference);
+                let said = format!(" {} ({difference} points, {interval})", entry.method);
+                assert!(line.contains(&said), "{said}: {line}");
+                assert!(line.contains(&format!("{}: ", test.outcome.of_method())));
+            }
+        }
+    }
+    // The sentences of files are as before, and a study without methods has none.
+    let results = serde_json::to_value(&with.verdict).unwrap();
+    assert!(results.get("methods").is_none());
+    let brief = without.verdict.brief();
+    assert!(!brief.contains(" against FastV (all_heads), "), "{brief}");
 }
 
 /// A made-up run of LLaVA-1.5-7B's shape on GQA.

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fp_eval::study::config::ConfigFile;
 use fp_eval::study::{Progress, RunOptions, StudyConfig, StudyError};
 use serde_json::Value;
 
-use super::{StudyArgs, outcome, report};
+use super::{StudyArgs, of_run, outcome, report};
 
 /// A study with a checked configuration, ready to run.
 pub struct Study {
@@ -87,7 +87,7 @@ impl Study {
                     total,
                 });
             }
-            outcome => outcome.with_context(|| format!("run in {}", folder.display()))?,
+            outcome => outcome.map_err(|error| of_run(error, folder))?,
         };
         let written = self.has_report.then(|| report(&summary)).transpose()?;
         Ok(Outcome::Done(outcome::value(&summary, written.as_ref())?))

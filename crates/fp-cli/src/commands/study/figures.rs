@@ -29,7 +29,7 @@ fn of_dataset(analysis: &Analysis, dataset: &DatasetFigures, labels: &[[String; 
     if shown.is_empty() && said.is_empty() {
         return text;
     }
-    text += &format!("\n\nwhat {} reports\n\n", dataset.title());
+    text.push('\n');
     if let Some(first) = shown.first() {
         let against = format!("{first} − vanilla");
         let mut header = vec!["strategy", "h", "kept", "accuracy"];
@@ -51,9 +51,14 @@ fn of_dataset(analysis: &Analysis, dataset: &DatasetFigures, labels: &[[String; 
         });
         let rows: Vec<Vec<String>> = rows.collect();
         let right: Vec<usize> = (1..header.len()).collect();
+        text += &format!("\nWhat {} reports\n\n", dataset.title());
         text += &table(&header, &rows, &right);
     }
-    for line in said {
+    for mut line in said {
+        // Without a table no heading names the dataset.
+        if shown.is_empty() {
+            line = format!("{}: {line}", dataset.title());
+        }
         text += &format!("\n{}", wrap(&line, WIDTH).join("\n"));
     }
     text

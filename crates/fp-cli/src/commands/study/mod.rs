@@ -189,7 +189,7 @@ fn carry_out(
         Err(StudyError::Stopped { done, total, .. }) => {
             return Err(watch.interrupted(folder, done, total).into());
         }
-        outcome => outcome.with_context(|| format!("run in {}", folder.display()))?,
+        outcome => outcome.map_err(|error| of_run(error, folder))?,
     };
     watch.finish(folder, summary.num_samples);
     let failures = Failures::of(&fp_report::Run::read(folder)?);
@@ -218,6 +218,24 @@ fn carry_out(
         measured: measured
             .context("the records are complete, but time and memory were not measured"),
     })
+}
+
+/// An error of a run, with its folder; settings, datasets and files of selections are refused before
+/// there is one, and their errors name their own files.
+fn of_run(error: StudyError, folder: &Path) -> anyhow::Error {
+    let is_before = matches!(
+        error,
+        StudyError::Config(_)
+            | StudyError::Selections(_)
+            | StudyError::Dataset(_)
+            | StudyError::Several(_)
+    );
+    let error = anyhow::Error::new(error);
+    if is_before {
+        error
+    } else {
+        error.context(format!("run in {}", folder.display()))
+    }
 }
 
 /// Writes the report of a finished run.

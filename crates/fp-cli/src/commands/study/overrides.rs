@@ -371,7 +371,7 @@ impl Overrides {
                     "none" => *controls = Controls::none(),
                     name => {
                         if let Err(message) = controls.set(name, true) {
-                            found.add("--controls", message);
+                            found.add("--controls", format!("{message}; or all, or none"));
                         }
                     }
                 }

@@ -14,13 +14,13 @@
 //! class token. All lines must have the same sites, positions and input; numbers of tokens may
 //! differ.
 
+mod questions;
 mod rows;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fp_data::dataset::Dataset;
 use fp_image::Tiling;
 use fp_scoring::{
     Candidates, Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule,
@@ -28,6 +28,7 @@ use fp_scoring::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::questions::Questions;
 use self::rows::{Rows, read_rows};
 use super::config::name_of;
 use super::record::{SampleRecord, VisualStageRecord, VisualStagesRecord};
@@ -232,35 +233,24 @@ impl SelectionFile {
         }
     }
 
-    /// Checks it against the samples to which it applies; N is given if all images have the same
-    /// number of tokens.
+    /// Checks it against the questions of a run; N is given if all images have the same number of
+    /// tokens.
     ///
     /// # Errors
-    /// Samples without a selection, selections without a sample, tokens outside the image.
+    /// Questions of the run without a line, lines whose question is in no dataset, tokens outside
+    /// the image.
     pub fn check(
         &self,
-        datasets: &[Dataset],
+        questions: &Questions,
         num_image_tokens: Option<usize>,
     ) -> Result<(), SelectionFileError> {
-        let samples = datasets.iter().flat_map(|dataset| &dataset.samples);
-        let ids: HashSet<&str> = samples.map(|sample| sample.id.as_str()).collect();
-        let mut problems = Vec::new();
-        let mut missing: Vec<&str> = ids
-            .iter()
-            .copied()
-            .filter(|id| !self.by_id.contains_key(*id))
-            .collect();
-        missing.sort_unstable();
-        problems.extend(
-            missing
-                .iter()
-                .map(|id| format!("no selection of sample `{id}`")),
-        );
+        let missing = questions.without_line(self.unit, |id| self.by_id.contains_key(id));
+        let mut problems: Vec<String> = missing.into_iter().collect();
         let mut lines: Vec<(usize, &String)> =
             self.lines.iter().map(|(id, line)| (*line, id)).collect();
         lines.sort_unstable();
         for (line, id) in lines {
-            if !ids.contains(id.as_str()) {
+            if !questions.is_known(id) {
                 problems.push(format!("{} {line}: no sample has the id `{id}`", self.unit));
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Results of the tests of methods, in words.
 
-use fp_eval::format::{counted, listed, points, signed_points};
+use fp_eval::format::{counted, interval_points, listed, points, signed_points};
 
 use super::{MethodEntry, MethodTests};
 use crate::analysis::{Comparison, Outcome};
@@ -44,22 +44,10 @@ impl MethodTests {
             if tests.is_empty() {
                 return None;
             }
-            let parts = [
-                Outcome::Better,
-                Outcome::Worse,
-                Outcome::Equivalent,
-                Outcome::Undecided,
-            ];
-            let parts = parts.into_iter().filter_map(|outcome| {
-                let of = tests.iter().filter(|(_, test)| test.outcome == outcome);
-                let names: Vec<String> = of.map(|(entry, test)| named(entry, test)).collect();
-                (!names.is_empty()).then(|| format!("{}: {}", outcome.of_method(), listed(&names)))
-            });
-            let parts: Vec<String> = parts.collect();
             Some(format!(
                 "At {at} against {name} ({}): {}.",
                 samples(tests),
-                parts.join("; ")
+                by_outcome(tests, named)
             ))
         };
         let random = match self.num_random_seeds {
@@ -72,6 +60,42 @@ impl MethodTests {
         ];
         sentences.into_iter().flatten().collect()
     }
+
+    /// The outcomes against the reference, each with its interval, as one sentence about the cells
+    /// that are `asked` for, by id; `None` where none of them was tested.
+    pub(crate) fn brief(&self, at: &str, asked: &[&str]) -> Option<String> {
+        let mut tests = self.against_reference();
+        tests.retain(|(entry, _)| asked.contains(&entry.cell.as_str()));
+        (!tests.is_empty()).then(|| {
+            format!(
+                "At {at} against {}, {}: {}.",
+                self.reference_name,
+                samples(&tests),
+                by_outcome(&tests, |entry, test| format!(
+                    "{} ({} points, {})",
+                    entry.method,
+                    signed_points(test.difference),
+                    interval_points(test.interval, test.confidence)
+                ))
+            )
+        })
+    }
+}
+
+/// The methods of each outcome, such as `better: a and b; undecided: c`.
+fn by_outcome(tests: &Tested<'_>, text: fn(&MethodEntry, &Comparison) -> String) -> String {
+    let outcomes = [
+        Outcome::Better,
+        Outcome::Worse,
+        Outcome::Equivalent,
+        Outcome::Undecided,
+    ];
+    let parts = outcomes.into_iter().filter_map(|outcome| {
+        let of = tests.iter().filter(|(_, test)| test.outcome == outcome);
+        let names: Vec<String> = of.map(|(entry, test)| text(entry, test)).collect();
+        (!names.is_empty()).then(|| format!("{}: {}", outcome.of_method(), listed(&names)))
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// A method, with its difference where that is informative.

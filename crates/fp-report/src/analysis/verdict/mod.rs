@@ -10,7 +10,8 @@ mod controls;
 mod headline;
 
 use fp_eval::format::{listed, percent};
-use fp_eval::study::Budget;
+use fp_eval::study::config::Controls;
+use fp_eval::study::{Budget, Method};
 use serde::Serialize;
 
 use super::agreement::StrategyPair;
@@ -36,14 +37,18 @@ pub struct Verdict {
     pub sentences: Vec<String>,
     /// Reasons to distrust the verdict.
     pub cautions: Vec<String>,
+    /// For a terminal: the tests of the methods that a study of strategies also asks for, one
+    /// sentence for each budget. Where the study is about methods, `numbers` has them.
+    #[serde(skip)]
+    pub(crate) methods: Vec<String>,
 }
 
 impl Verdict {
-    /// Failures, headline, numbers and cautions as plain text, one paragraph each.
+    /// Failures, headline, numbers, methods and cautions as plain text, one paragraph each.
     pub fn brief(&self) -> String {
         let mut text = self.failed_text();
         text += &format!("{}\n\n", self.headline);
-        for line in &self.numbers {
+        for line in self.numbers.iter().chain(&self.methods) {
             text += &format!("{line}\n\n");
         }
         for caution in &self.cautions {
@@ -88,18 +93,21 @@ impl Failures {
 
 pub(crate) fn verdict(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -> Verdict {
     let static_heads = analysis.static_heads.as_ref();
-    let methods = analysis.methods.iter().flat_map(|tests| {
+    let asked = asked_methods(run);
+    let (mut methods, mut brief) = (Vec::new(), Vec::new());
+    for tests in &analysis.methods {
         let mut budgets = run.spec.grid.budgets.iter();
         let budget = budgets.find(|budget| budget.label == tests.budget);
-        tests.sentences(&budget.map_or_else(|| tests.budget.clone(), budget_text))
-    });
-    let methods: Vec<String> = methods.collect();
+        let at = budget.map_or_else(|| tests.budget.clone(), budget_text);
+        methods.extend(tests.sentences(&at));
+        brief.extend(tests.brief(&at, &asked));
+    }
     let strategies = headline::numbers(run, cell_index, analysis);
     // The subject of the study comes first.
-    let (numbers, others) = if cell_index.asks_about_methods() && !methods.is_empty() {
-        (methods, strategies)
+    let (numbers, others, brief) = if cell_index.asks_about_methods() && !methods.is_empty() {
+        (methods, strategies, Vec::new())
     } else {
-        (strategies, methods)
+        (strategies, methods, brief)
     };
     let sentences = [
         against_random(run, cell_index, analysis),
@@ -113,7 +121,25 @@ pub(crate) fn verdict(run: &Run, cell_index: &CellIndex, analysis: &Analysis) ->
         numbers,
         sentences: sentences.into_iter().flatten().chain(others).collect(),
         cautions: cautions(run, cell_index, analysis),
+        methods: brief,
     }
+}
+
+/// Ids of the cells of methods that the configuration names, files of selections among them;
+/// controls run without being asked for.
+fn asked_methods(run: &Run) -> Vec<&str> {
+    let controls = Controls::known();
+    let named = &run.spec.config.methods;
+    let cells = run
+        .spec
+        .grid
+        .cells
+        .iter()
+        .filter(|cell| match &cell.method {
+            Method::Named { name, .. } => named.contains(name) || !controls.contains(name),
+            Method::Strategy { .. } | Method::Static { .. } => false,
+        });
+    cells.map(|cell| cell.id.as_str()).collect()
 }
 
 /// A budget in words.
