@@ -296,5 +296,8 @@ fn budgets_on_authors_models_are_authors_settings() {
         .unwrap()
         .plan(&setting(tight))
         .unwrap_err();
-    assert!(error.to_string().contains("the minimum is 36.94"), "{error}");
+    assert!(
+        error.to_string().contains("the minimum is 36.94"),
+        "{error}"
+    );
 }
