@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
+use fp_scoring::{BudgetError, TokenBudget};
 
 /// Spells every flag with `-` in place of `_`. Values, and everything after a bare `--`, are
 /// unchanged.
@@ -99,9 +100,105 @@ pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, Strin
     Ok(number(start)?..number(end)?)
 }
 
+/// Parses h for commands that select with one number of heads.
+pub(crate) fn parse_num_heads(text: &str) -> std::result::Result<OneOrAll<usize>, String> {
+    text.parse().map_err(|_| {
+        "expected a whole number from 1 to the number of heads, or all; lists and shares are for \
+         study"
+            .to_owned()
+    })
+}
+
+/// Parses a number of image tokens.
+pub(crate) fn parse_kept(text: &str) -> std::result::Result<usize, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number such as 166".to_owned())
+}
+
+/// Parses a layer average of visual tokens.
+pub(crate) fn parse_average(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .map_err(|_| "expected a number such as 192".to_owned())
+}
+
+/// Parses a share of the image tokens.
+pub(crate) fn parse_share(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .map_err(|_| "expected a number such as 0.333".to_owned())
+}
+
+/// An error of budgets, heads or layers that names the flag which set them; `asked` are the budgets
+/// of flags.
+pub(crate) fn name_flag(error: &BudgetError, asked: &[TokenBudget]) -> anyhow::Error {
+    let text = error.to_string();
+    match error {
+        BudgetError::Heads { .. } => anyhow!("--num-selected-heads: {text}"),
+        BudgetError::PruneLayer { .. } => anyhow!("--prune-layer: {text}"),
+        _ => {
+            let named = asked.iter().find_map(|budget| {
+                let rest = text.strip_prefix(&budget.to_string())?;
+                // Not the number 16 for a text about 166.
+                let is_whole = !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+                is_whole.then(|| anyhow!("{}{rest}", flag_of(budget)))
+            });
+            named.unwrap_or_else(|| anyhow!("{text}"))
+        }
+    }
+}
+
+fn flag_of(budget: &TokenBudget) -> String {
+    match budget {
+        TokenBudget::AverageVisualTokens(average) => format!("--average-visual-tokens {average}"),
+        TokenBudget::Kept(kept) => format!("--keep {kept}"),
+        TokenBudget::Retention(share) => format!("--retention {share}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_flags() {
+        assert_eq!(parse_num_heads("all"), Ok(OneOrAll::All));
+        assert_eq!(parse_num_heads("16"), Ok(OneOrAll::One(16)));
+        for text in ["24,16", "1/2", "half", "-1"] {
+            let error = parse_num_heads(text).unwrap_err();
+            assert!(error.contains("or all; lists and shares are"), "{error}");
+        }
+        assert_eq!(parse_kept("166"), Ok(166));
+        assert!(parse_kept("many").unwrap_err().contains("whole number"));
+        assert_eq!(parse_share("0.5"), Ok(0.5));
+        assert!(parse_share("1/3").unwrap_err().ends_with("such as 0.333"));
+        assert!(parse_average("x").unwrap_err().ends_with("such as 192"));
+    }
+
+    #[test]
+    fn budgets_are_named_by_their_flags() {
+        let asked = [
+            TokenBudget::Kept(14),
+            TokenBudget::Kept(145),
+            TokenBudget::Retention(1.5),
+            TokenBudget::AverageVisualTokens(2.0),
+        ];
+        let texts: Vec<String> = asked
+            .iter()
+            .filter_map(|budget| budget.kept(144, 12, 2).err())
+            .map(|error| name_flag(&error, &asked).to_string())
+            .collect();
+        assert_eq!(
+            texts[0],
+            "--keep 145: R = 145 of 144 image tokens; R must be between 1 and 144"
+        );
+        assert!(texts[1].starts_with("--retention 1.5: R = 216 of 144"));
+        assert!(texts[2].starts_with("--average-visual-tokens 2 can't be reached"));
+        let error = fp_scoring::HeadCount::Count(99).resolve(8).unwrap_err();
+        assert!(
+            name_flag(&error, &asked)
+                .to_string()
+                .starts_with("--num-selected-heads: can't select 99 of 8 heads")
+        );
+    }
 
     #[test]
     fn only_flag_names_change() {

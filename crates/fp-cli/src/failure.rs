@@ -4,10 +4,11 @@
 //! so that its reader always gets JSON; if a part of a result has already been written there, the
 //! object replaces the line on standard error instead.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use fp_scoring::error_chain;
 use serde::Serialize;
 
@@ -87,6 +88,40 @@ pub(crate) fn failed(error: &anyhow::Error, json: bool) -> u8 {
         return Failure::new("incomplete", chain, INCOMPLETE).tell(&line, json);
     }
     Failure::new("failed", chain, EXIT_CODE).tell(&line, json)
+}
+
+/// Adds what to do instead where a published method, whose number of tokens is a parameter of its
+/// own, is given a budget. `args` begin with the program's name.
+pub(crate) fn with_tip(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    const BUDGETS: [&str; 3] = ["--keep", "--average-visual-tokens", "--retention"];
+    let names = |kind, flags: &[&str]| {
+        let given: &[String] = match error.get(kind) {
+            Some(ContextValue::String(one)) => std::slice::from_ref(one),
+            Some(ContextValue::Strings(several)) => several,
+            _ => &[],
+        };
+        let mut words = given
+            .iter()
+            .filter_map(|text| text.split_whitespace().next());
+        words.any(|flag| flags.contains(&flag))
+    };
+    let (invalid, prior) = (ContextKind::InvalidArg, ContextKind::PriorArg);
+    let is_budget = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            args.get(1).is_some_and(|command| command == "select") && names(invalid, &BUDGETS)
+        }
+        ErrorKind::ArgumentConflict => {
+            let either = |flags: &[&str]| names(invalid, flags) || names(prior, flags);
+            either(&["--method"]) && either(&BUDGETS)
+        }
+        _ => false,
+    };
+    if is_budget {
+        let tip = "a method's number of tokens is its parameter: --method-param keep=64";
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
 }
 
 /// Reports the problem of a command line, or prints the requested help.

@@ -82,9 +82,9 @@ enum Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = arguments::normalize_flags(args);
     let json = arguments::asks_for_json(&args);
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return failure::misused(&error, json),
+        Err(error) => return failure::misused(&failure::with_tip(error, &args), json),
     };
     if cli.follow_links {
         fp_data::dataset::follow_links();

@@ -608,7 +608,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
                 "--dataset: `embedded:confrm` (did you mean `embedded:confirm`?)",
                 "--prune-layer: can't prune after layer 8 of 8; the layer must be between 1 and 7",
                 "--keep: 0; must be at least 1",
-                "--keep: kept = 145 gives R = 145 of 144 image tokens",
+                "--keep: kept = 145: R = 145 of 144 image tokens",
                 "--num-selected-heads: 8 selects all 8 heads",
                 "--controls: unknown control `vanila` (did you mean `vanilla`?)",
                 "; or all, or none",
@@ -616,6 +616,21 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
         );
         assert!(!output.exists());
     }
+    // Numbers that don't parse, and a file that isn't there.
+    for (flag, expected) in [
+        ("--keep=10,notanumber", "expected a whole number such as"),
+        ("--retention=1/3", "expected a number such as 0.333"),
+    ] {
+        fail(&["study", "--config", &config, flag], &[expected]);
+    }
+    let missing = dir.path().join("missing.json").display().to_string();
+    fail(
+        &["study", "--config", &missing],
+        &[
+            &format!("cannot read {missing}: No such file"),
+            "{\"study\": \"a\"} is a whole configuration",
+        ],
+    );
     // A flag replaces the value in the file, valid or not.
     std::fs::write(&path, r#"{"study": "a", "model": "no/such"}"#).unwrap();
     let explained = ["config", "explain", &config, "--shape=llava-1.5-7b"];

@@ -90,6 +90,13 @@ fn a_dry_run_says_everything_and_writes_nothing() {
         serde_json::from_str(&text(&launch.start(24, 4, &["--dry-run", "--json"]))).unwrap();
     assert_eq!(json["is_submitted"], false);
     assert_eq!(json["shards"].as_array().unwrap().len(), 4);
+    // A folder that the real launch would refuse.
+    fs::create_dir(&launch.folder).unwrap();
+    fs::write(launch.folder.join("notes"), "").unwrap();
+    let refused = launch.start(24, 4, &["--dry-run"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("isn't empty"), "{message}");
 }
 
 /// Whole images, balanced by cost, on all shipped data.

@@ -476,7 +476,7 @@ fn bad_configurations_and_all_of_their_problems() {
                     .into(),
                 "6: budgets[4]: {\"kept\":36} is listed twice".into(),
                 "7: budgets[5].kep: unknown key (did you mean `kept`?)".into(),
-                "8: budgets[6]: kept = 145 gives R = 145 of 144 image tokens; R must be \
+                "8: budgets[6]: kept = 145: R = 145 of 144 image tokens; R must be \
                  between 1 and 144"
                     .into(),
             ],

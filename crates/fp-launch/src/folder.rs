@@ -1,6 +1,7 @@
 //! Paths inside a launch's folder.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::LaunchError;
@@ -70,6 +71,23 @@ impl LaunchFolder {
         self.0.join("run")
     }
 
+    /// Checks that a launch could be written here: nothing, or an empty folder, is at the path.
+    ///
+    /// # Errors
+    /// The folder isn't empty, or can't be read.
+    pub fn check_unused(&self) -> Result<(), LaunchError> {
+        match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(LaunchError::io("read", &self.0)(error)),
+            Ok(mut entries) => match entries.next() {
+                None => Ok(()),
+                Some(_) => Err(LaunchError::InUse {
+                    path: self.0.clone(),
+                }),
+            },
+        }
+    }
+
     /// Creates the folder and its subfolders.
     ///
     /// # Errors
@@ -78,15 +96,31 @@ impl LaunchFolder {
         let create =
             |path: &Path| fs::create_dir_all(path).map_err(LaunchError::io("create", path));
         create(&self.0)?;
-        let mut entries = fs::read_dir(&self.0).map_err(LaunchError::io("read", &self.0))?;
-        if entries.next().is_some() {
-            return Err(LaunchError::InUse {
-                path: self.0.clone(),
-            });
-        }
+        self.check_unused()?;
         for part in ["shards", "state", "logs"] {
             create(&self.0.join(part))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_folder_is_unused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(LaunchFolder::new(dir.path()).check_unused().is_ok());
+        assert!(
+            LaunchFolder::new(dir.path().join("a"))
+                .check_unused()
+                .is_ok()
+        );
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let check = |path: &Path| LaunchFolder::new(path).check_unused();
+        assert!(matches!(check(dir.path()), Err(LaunchError::InUse { .. })));
+        assert!(matches!(check(&file), Err(LaunchError::Io { .. })));
     }
 }

@@ -17,6 +17,17 @@ pub enum ModelError {
     /// A CLIP model that is needed beside the checkpoint and is missing or doesn't fit.
     #[error(transparent)]
     Clip(#[from] crate::clip::ClipError),
+    /// The folder of a checkpoint doesn't exist.
+    #[error(
+        "no folder `{}`; expected the folder of a checkpoint (download it first, for example with `hf download llava-hf/llava-1.5-7b-hf --local-dir llava-1.5-7b-hf`), or embedded{}",
+        dir.display(), shape.map_or(String::new(), |name| format!("; for dummy weights of that shape: random:{name}"))
+    )]
+    NoFolder {
+        /// The folder.
+        dir: PathBuf,
+        /// The shape of dummy weights with the folder's name, if there is one.
+        shape: Option<&'static str>,
+    },
     /// A file or folder can't be read.
     #[error("can't read {}", path.display())]
     Io {

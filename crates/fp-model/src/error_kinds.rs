@@ -97,6 +97,7 @@ fn models() {
     check(&every_variant!(ModelError:
         Checkpoint { 0: CheckpointError::Adapter { file: path(), kind: text(), base: None } },
         Clip { 0: ClipError::NotGiven },
+        NoFolder { dir: path(), shape: Some("tiny") },
         Io { path: path(), source: io::Error::other(CAUSE) },
         Json { path: path(), source: json() },
         ConfigField { path: path(), field: text(), found: "1".to_owned(), expected: "2".to_owned() },

@@ -41,7 +41,7 @@ impl OpenedCheckpoint {
     /// shape. `vision_tower` is as in [`LoadOptions::vision_tower`].
     ///
     /// # Errors
-    /// A folder that isn't a full model, such as an adapter; a config or weight file that is
+    /// A folder that doesn't exist or isn't a full model, such as an adapter; a config or weight file that is
     /// missing, damaged or unsupported; a tensor that is missing or contradicts the config, or that
     /// would change the answers and isn't used.
     pub fn open(dir: impl AsRef<Path>, vision_tower: Option<&Path>) -> Result<OpenedCheckpoint> {
@@ -144,6 +144,12 @@ impl OpenedCheckpoint {
 
     /// Opens `dir` without checking single tensors.
     pub(crate) fn survey(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
+        if matches!(dir.try_exists(), Ok(false)) {
+            return Err(ModelError::NoFolder {
+                dir: dir.to_owned(),
+                shape: None,
+            });
+        }
         let folder = Folder::read(dir);
         check_folder(&folder)?;
         let mut config = ModelConfig::from_dir(dir)?;

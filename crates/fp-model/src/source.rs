@@ -50,7 +50,7 @@ impl ModelSource {
                 Ok(ModelSource::Random(preset, Box::new(preset.config())))
             }
             None => {
-                let opened = OpenedCheckpoint::open(name, vision_tower)?;
+                let opened = OpenedCheckpoint::open(name, vision_tower).map_err(known_shape)?;
                 Ok(ModelSource::Checkpoint(Box::new(opened)))
             }
         }
@@ -132,6 +132,19 @@ impl DummyInput {
     }
 }
 
+/// Names the dummy weights of a checkpoint that doesn't exist, if its shape is known.
+fn known_shape(error: ModelError) -> ModelError {
+    let ModelError::NoFolder { dir, .. } = error else {
+        return error;
+    };
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let preset: Option<Preset> = name.strip_suffix("-hf").unwrap_or(&name).parse().ok();
+    ModelError::NoFolder {
+        shape: preset.map(|preset| preset.name()),
+        dir,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +161,18 @@ mod tests {
             error.contains("`tny`") && error.contains("bench-1024, tiny"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn dummy_weights_are_named_for_known_shapes() {
+        let text = |name: &str| ModelSource::open(name, None).unwrap_err().to_string();
+        let known = "; for dummy weights of that shape: random:llava-1.5-7b";
+        for name in ["no/llava-1.5-7b", "no/llava-1.5-7b-hf"] {
+            let found = text(name);
+            assert!(found.starts_with(&format!("no folder `{name}`; expected the folder")));
+            assert!(found.ends_with(known), "{found}");
+        }
+        assert!(text("no/model").ends_with("or embedded"));
     }
 
     #[test]

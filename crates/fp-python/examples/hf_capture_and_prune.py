@@ -3,7 +3,8 @@
 python hf_capture_and_prune.py MODEL IMAGE QUESTION
 
 MODEL is a LLaVA-1.5 checkpoint, such as llava-hf/llava-1.5-7b-hf. Needs torch, transformers and
-Pillow.
+Pillow. Writes what the last method keeps to mine.jsonl in the current folder, for
+finepruner study --selection.
 """
 
 import sys
@@ -11,12 +12,15 @@ from importlib import import_module
 
 from finepruner import hf
 
+if len(sys.argv) != 4:
+    sys.exit("usage: python hf_capture_and_prune.py MODEL IMAGE QUESTION")
+folder, picture, question = sys.argv[1:]
+
 # Of their types nothing is needed here.
 torch = import_module("torch")
 transformers = import_module("transformers")
 Image = import_module("PIL.Image")
 
-folder, picture, question = sys.argv[1:]
 model = transformers.LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
 processor = transformers.LlavaProcessor.from_pretrained(
     folder,
@@ -59,3 +63,4 @@ def strongest_head(seen: hf.Captured) -> list[int]:
 with hf.prune(model, strongest_head) as pruned, hf.record_selections("mine.jsonl") as record:
     print("by a method of one's own:", answer())
     record.add("question-1", pruned)
+print("wrote mine.jsonl")

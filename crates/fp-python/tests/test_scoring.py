@@ -220,7 +220,7 @@ def test_threads_share_an_array(attention: Attention) -> None:
     ("settings", "text"),
     [
         ({"keep": 0}, "R must be between 1 and 64"),
-        ({"keep": 65}, "keep 65 gives R = 65 of 64 image tokens"),
+        ({"keep": 65}, "keep 65: R = 65 of 64 image tokens"),
         ({"heads": "varaince"}, "did you mean `variance`?"),
         ({"heads": ["sum", "sum"]}, "head_selection_strategy names sum twice"),
         ({"queries": "nonsense"}, "unknown query-selection strategy `nonsense`"),

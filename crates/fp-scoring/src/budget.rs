@@ -6,7 +6,7 @@
 pub enum BudgetError {
     /// R outside 1..=N.
     #[error(
-        "{budget} gives R = {kept} of {num_image_tokens} image tokens; R must be between 1 and {num_image_tokens}"
+        "{budget}: R = {kept} of {num_image_tokens} image tokens; R must be between 1 and {num_image_tokens}"
     )]
     Kept {
         /// The budget in words.

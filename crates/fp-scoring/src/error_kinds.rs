@@ -99,6 +99,7 @@ fn published_methods() {
         TensorTwice { tensor: "hidden".to_owned() },
         TensorShape { tensor: "hidden".to_owned(), found: vec![2], expected: "two dimensions".to_owned() },
         NotFinite { tensor: "hidden".to_owned(), index: vec![0, 1], value: f64::NAN },
+        Negative { tensor: "cls_attention", index: vec![0, 1], value: -0.5 },
         NotInModel { method: "sparsevlm_raters", reason: "it prunes nothing" },
         Plan { 0: PlanError::Budget(budget()) },
         Select { 0: select },

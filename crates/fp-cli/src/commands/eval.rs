@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use fp_eval::study::StudyConfig;
-use fp_eval::study::config::ConfigFile;
 
-use super::study::overrides::{Overrides, config_path};
+use super::study::overrides::{Overrides, config_path, read_config};
 use super::study::{Finish, RunArgs, execute};
 
 /// Evaluate one or a few strategies of a study's configuration, with its controls.
@@ -38,7 +37,7 @@ pub(crate) struct EvalArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs) -> Result<()> {
-    let file = ConfigFile::read(&config_path(args.config.as_deref())?)?;
+    let file = read_config(&config_path(args.config.as_deref())?)?;
     let config = args.overrides.to_run(file)?;
     let output = match &args.output {
         Some(output) => output.clone(),

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use fp_eval::format::counted;
-use fp_eval::study::config::ConfigFile;
 use fp_eval::study::{ShardTable, StudyConfig, plan_shards, write_whole};
 use fp_launch::slurm::{
     Commands, Resources, WARN_SECONDS, finish_script, submit, task_script, test_only,
@@ -16,7 +15,7 @@ use serde::Serialize;
 
 use crate::arguments::command_line;
 use crate::commands::study::RunArgs;
-use crate::commands::study::overrides::Overrides;
+use crate::commands::study::overrides::{Overrides, read_config};
 use crate::commands::{print_json, print_text, print_verbatim, warn};
 
 /// Run a study as an array of Slurm jobs, then merge and report.
@@ -171,7 +170,7 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
     let output = std::path::absolute(&args.output)?;
     let resources = args.slurm.resources(&output);
     resources.check()?;
-    let mut config = args.overrides.to_run(ConfigFile::read(&args.config)?)?;
+    let mut config = args.overrides.to_run(read_config(&args.config)?)?;
     if config.efficiency.take().is_some() {
         warn(&[
             "time and memory are not measured in a launch; `finepruner efficiency --run` \
@@ -192,6 +191,7 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
         ..Manifest::new(program, working_dir, resources)
     };
     if args.dry_run {
+        folder.check_unused()?;
         return tell(args, &folder, &manifest, &table);
     }
     let manifest = launch(&folder, manifest, &config)?;

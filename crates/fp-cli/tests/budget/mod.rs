@@ -291,6 +291,7 @@ fn efficiency_fits_80_columns_and_is_recorded() {
         assert!(line.chars().count() <= 80, "{line}\n{text}");
     }
     for part in [
+        "random:tiny, dummy weights: 4 layers",
         "dense",
         "R4",
         "R8",
@@ -321,7 +322,23 @@ fn efficiency_that_cannot_be_measured_is_an_error_first() {
     );
     fail(
         &with(&["--model=random:tiny", "--keep=17"]),
-        &["17", "16 image tokens"],
+        &["--keep 17: R = 17 of 16 image tokens"],
+    );
+    fail(
+        &with(&["--model=no/llava-1.5-7b"]),
+        &["no folder", "hf download", "random:llava-1.5-7b"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--num-selected-heads=2,1"]),
+        &["expected a whole number from 1 to the number of heads, or all"],
+    );
+    fail(
+        &with(&["--model=random:tiny", "--num-selected-heads=99"]),
+        &["--num-selected-heads: can't select 99 of 4 heads"],
+    );
+    fail(
+        &with(&["--retention=1/3"]),
+        &["expected a number such as 0.333"],
     );
     fail(
         &with(&["--model=random:tiny", "--repeats=0"]),

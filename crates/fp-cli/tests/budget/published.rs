@@ -93,6 +93,49 @@ fn published_methods_choose_of_a_file() {
         .collect();
     assert_eq!(values, [0.0, 1.0, 2.0, 3.0, 4.0 + 7.0, 5.0 + 8.0]);
 
+    // Scores from before the softmax, and features that lack a row.
+    let (raw, short) = ([0.6, 0.1, 0.2, -0.1], &hidden[..6]);
+    let tensors: [(&str, &[usize], &[f32]); 2] = [
+        ("cls_attention", &[1, 4], &raw),
+        ("hidden", &[5, 2], &hidden),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_dump(folder.path(), &tensors);
+    let refused = |path: &std::path::Path, parts: &[&str]| {
+        let path = path.to_str().unwrap();
+        let args = [
+            "select",
+            "--input",
+            path,
+            "--method=vispruner",
+            "--method-param=keep=2",
+        ];
+        fail(&args, parts);
+    };
+    refused(
+        &path,
+        &[
+            "value -0.1",
+            "[0, 3]",
+            "after a softmax it is finite and not negative",
+        ],
+    );
+    let tensors: [(&str, &[usize], &[f32]); 2] = [
+        ("cls_attention", &[2, 4], &attention),
+        ("hidden", &[3, 2], short),
+    ];
+    let path = write_dump(folder.path(), &tensors);
+    let tip = "a method's number of tokens is its parameter: --method-param keep=64";
+    fail(&with(&["vispruner", "--keep=2"]), &["--keep", tip]);
+    let generate = [
+        "generate",
+        "--model=embedded",
+        "--method=vispruner",
+        "--keep=2",
+    ];
+    fail(&generate, &["cannot be used with", tip]);
+    refused(&path, &["`hidden` has the shape [3, 2]; expected 5 along"]);
+
     for (rest, parts) in [
         (&["fastervlm"][..], &["`fastervlm` needs `keep`"][..]),
         (

@@ -109,7 +109,7 @@ fn what_cannot_be_done_is_refused() {
             "--image=x.png",
             "--prompt=Hi",
         ],
-        &["/nowhere"],
+        &["no folder `/nowhere`", "hf download", "embedded"],
     );
     fail(&["generate", "--weights=random:gpt"], &["gpt", "tiny"]);
     let model = format!("--model={GOLDEN}/model");

@@ -149,9 +149,28 @@ fn run(command: &[String]) -> Result<String, LaunchError> {
         reason: if reason.is_empty() {
             format!("it ended with {}", output.status)
         } else {
-            reason.join("; ")
+            format!("{}{}", reason.join("; "), hint(&reason))
         },
     })
+}
+
+/// What to do if Slurm's programs find no cluster.
+fn hint(reason: &[String]) -> &'static str {
+    const NO_CLUSTER: [&str; 3] = [
+        "Could not establish a configuration source",
+        "Unable to process configuration file",
+        "Unable to contact slurm controller",
+    ];
+    let found = reason
+        .iter()
+        .any(|line| NO_CLUSTER.iter().any(|sign| line.contains(sign)));
+    match found {
+        true => {
+            "; no cluster was found: run this where Slurm is configured, such as a login node, or \
+             see what would be submitted with --dry-run"
+        }
+        false => "",
+    }
 }
 
 /// A path for use in a file name pattern, in which `%` begins a placeholder.
@@ -211,6 +230,13 @@ mod tests {
         assert!(
             message.ends_with("was refused: invalid partition"),
             "{message}"
+        );
+        let script = "echo 'sh: fatal: Could not establish a configuration source' >&2; exit 1";
+        let lost = run(&["sh", "-c", script].map(str::to_owned)).unwrap_err();
+        let lost = lost.to_string();
+        assert!(
+            lost.contains("no cluster was found") && lost.contains("--dry-run"),
+            "{lost}"
         );
         let missing = run(&["no-such-program".to_owned()])
             .unwrap_err()

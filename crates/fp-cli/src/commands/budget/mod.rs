@@ -14,6 +14,7 @@ use fp_scoring::{
 use serde::Serialize;
 
 use super::{print_json, print_text};
+use crate::arguments::{name_flag, parse_average, parse_kept, parse_share};
 use crate::table::table;
 
 /// Larger sizes are typing errors, and their products overflow.
@@ -127,7 +128,8 @@ pub(crate) struct BudgetArgs {
     prune_layer: usize,
 
     /// Budgets as layer averages of visual tokens, B [default: 192, 128 and 64 of 576].
-    #[arg(long, value_name = "B,…", value_delimiter = ',', group = "budget")]
+    #[arg(long, value_name = "B,…", value_delimiter = ',',
+        value_parser = parse_average, group = "budget")]
     average_visual_tokens: Vec<f64>,
 
     /// Budgets as tokens kept after layer K, R.
@@ -136,12 +138,14 @@ pub(crate) struct BudgetArgs {
         visible_alias = "kept",
         value_name = "R,…",
         value_delimiter = ',',
+        value_parser = parse_kept,
         group = "budget"
     )]
     keep: Vec<usize>,
 
     /// Budgets as the share kept after layer K, R/N.
-    #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
+    #[arg(long, value_name = "SHARE,…", value_delimiter = ',',
+        value_parser = parse_share, group = "budget")]
     retention: Vec<f64>,
 
     /// Visual tokens by layer instead of one budget: LAYER:TOKENS for each stage,
@@ -334,7 +338,9 @@ impl Report {
         let (k, rows, bytes) = (args.prune_layer, args.num_query_rows, args.dtype.bytes());
         let mut reports = Vec::new();
         for budget in budgets(args, &layout) {
-            let kept = budget.kept(layout.num_image, shape.num_layers, k)?;
+            let kept = budget
+                .kept(layout.num_image, shape.num_layers, k)
+                .map_err(|error| name_flag(&error, &[budget]))?;
             let schedule = TokenSchedule::one_stage(shape.num_layers, layout.num_image, k, kept)?;
             let cost = |mlp| PrunedCost::new(&shape, &layout, &schedule, mlp, rows, bytes);
             let three = cost(MlpConvention::ThreeMatrices);

@@ -14,13 +14,16 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use clap::Args;
 use fp_eval::efficiency::{
-    EFFICIENCY_FILE, Efficiency, EfficiencySettings, InputSource, PUBLISHED_RETENTIONS, Prepared,
-    Request, measure, prepare_run,
+    EFFICIENCY_FILE, Efficiency, EfficiencyError, EfficiencySettings, InputSource,
+    PUBLISHED_RETENTIONS, Prepared, Request, measure, prepare_run,
 };
+use fp_model::ModelError;
 use fp_scoring::{HeadCount, HeadStrategy, Normalization, QueryStrategy, TokenBudget};
 
 use super::print_json;
-use crate::arguments::OneOrAll;
+use crate::arguments::{
+    OneOrAll, name_flag, parse_average, parse_kept, parse_num_heads, parse_share,
+};
 use record::Record;
 
 /// Measure what pruning saves: time by stage, throughput and memory.
@@ -75,13 +78,16 @@ pub(crate) struct EfficiencyArgs {
 
     /// Budgets as layer averages of visual tokens, B [default without any budget: the
     /// shares of 166, 98 and 30 of 576].
-    #[arg(long, value_name = "B,…", value_delimiter = ',', group = "budget")]
+    #[arg(long, value_name = "B,…", value_delimiter = ',',
+        value_parser = parse_average, group = "budget")]
     average_visual_tokens: Vec<f64>,
     /// Budgets as image tokens kept after layer K, R.
-    #[arg(long, value_name = "R,…", value_delimiter = ',', group = "budget")]
+    #[arg(long, value_name = "R,…", value_delimiter = ',',
+        value_parser = parse_kept, group = "budget")]
     keep: Vec<usize>,
     /// Budgets as shares of image tokens kept, R/N.
-    #[arg(long, value_name = "SHARE,…", value_delimiter = ',', group = "budget")]
+    #[arg(long, value_name = "SHARE,…", value_delimiter = ',',
+        value_parser = parse_share, group = "budget")]
     retention: Vec<f64>,
     /// Head strategies, separated by commas, or all. The first one selects the tokens;
     /// scoring is timed for all of them [default: sum].
@@ -95,7 +101,7 @@ pub(crate) struct EfficiencyArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     methods: Vec<String>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
-    #[arg(long, value_name = "h|all")]
+    #[arg(long, value_name = "h|all", value_parser = parse_num_heads)]
     num_selected_heads: Option<OneOrAll<usize>>,
     /// How a head's row becomes a distribution: l1 or softmax [default: l1].
     #[arg(long, value_name = "l1|softmax")]
@@ -202,7 +208,7 @@ fn prepare(args: &EfficiencyArgs) -> Result<Prepared> {
     let heads: Vec<_> = heads.flat_map(|s| s.list(HeadStrategy::STUDY)).collect();
     let queries = args.query_selection_strategy.iter();
     let queries: Vec<_> = queries.flat_map(|q| q.list(QueryStrategy::ALL)).collect();
-    Ok(Prepared::new(&Request {
+    let request = Request {
         model: args.model.clone(),
         vision_tower: args.vision_tower.clone(),
         input,
@@ -222,7 +228,11 @@ fn prepare(args: &EfficiencyArgs) -> Result<Prepared> {
         threads,
         settings: settings(args, EfficiencySettings::default()),
         allow_degenerate: args.allow_degenerate,
-    })?)
+    };
+    Prepared::new(&request).map_err(|error| match error {
+        EfficiencyError::Model(ModelError::Budget(error)) => name_flag(&error, &asked(args)),
+        other => other.into(),
+    })
 }
 
 /// The settings, with those of flags replaced.
@@ -235,12 +245,17 @@ fn settings(args: &EfficiencyArgs, default: EfficiencySettings) -> EfficiencySet
     }
 }
 
-fn budgets(args: &EfficiencyArgs) -> Vec<TokenBudget> {
+/// The budgets of flags.
+fn asked(args: &EfficiencyArgs) -> Vec<TokenBudget> {
     let averages = args.average_visual_tokens.iter();
     let averages = averages.map(|&b| TokenBudget::AverageVisualTokens(b));
     let kept = args.keep.iter().map(|&r| TokenBudget::Kept(r));
     let shares = args.retention.iter().map(|&s| TokenBudget::Retention(s));
-    let asked: Vec<TokenBudget> = averages.chain(kept).chain(shares).collect();
+    averages.chain(kept).chain(shares).collect()
+}
+
+fn budgets(args: &EfficiencyArgs) -> Vec<TokenBudget> {
+    let asked = asked(args);
     if asked.is_empty() {
         PUBLISHED_RETENTIONS.map(TokenBudget::Retention).to_vec()
     } else {

@@ -14,7 +14,11 @@ const WIDTH: usize = 80;
 /// Prints the tables, a description of the measurement, and the files that were written.
 pub(super) fn print(measured: &Efficiency, written: &[PathBuf]) -> Result<()> {
     let mut text = String::new();
-    for line in describe(measured) {
+    let mut lines = describe(measured);
+    if let Some(first) = lines.first_mut() {
+        first.insert_str(0, &name(&measured.plan.model));
+    }
+    for line in lines {
         text += &(wrap(&line, WIDTH).join("\n") + "\n");
     }
     for shown in tables(measured) {
@@ -32,6 +36,14 @@ pub(super) fn print(measured: &Efficiency, written: &[PathBuf]) -> Result<()> {
     print_text(&text)
 }
 
+/// The model before a line about it.
+fn name(model: &str) -> String {
+    match model.starts_with("random:") {
+        true => format!("{model}, dummy weights: "),
+        false => format!("{model}: "),
+    }
+}
+
 /// Reports progress on standard error.
 pub(crate) fn say_progress(is_quiet: bool) -> impl FnMut(Progress) {
     move |progress| {
@@ -45,5 +57,15 @@ pub(crate) fn say_progress(is_quiet: bool) -> impl FnMut(Progress) {
             Progress::Memory(..) => return,
         };
         eprintln!("efficiency: {text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn models_are_named() {
+        assert_eq!(super::name("embedded"), "embedded: ");
+        let dummy = super::name("random:tiny");
+        assert_eq!(dummy, "random:tiny, dummy weights: ");
     }
 }

@@ -33,7 +33,7 @@ use fp_scoring::{
 use super::output_file::OutputFile;
 use super::select::parse_setting;
 use super::{say_resident, warn};
-use crate::arguments::OneOrAll;
+use crate::arguments::{OneOrAll, parse_average, parse_kept, parse_num_heads, parse_share};
 use inputs::Inputs;
 use overlay::OverlayFile;
 use plan::{plan, prune_config};
@@ -144,19 +144,20 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "DIR", requires = "model")]
     clip: Option<PathBuf>,
     /// Budget as the layer average of visual tokens, B.
-    #[arg(long, value_name = "B", allow_negative_numbers = true,
+    #[arg(long, value_name = "B", allow_negative_numbers = true, value_parser = parse_average,
         conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Option<f64>,
     /// Keep this many image tokens after layer K, R.
     #[arg(
         long,
         value_name = "R",
+        value_parser = parse_kept,
         allow_negative_numbers = true,
         conflicts_with = "retention"
     )]
     keep: Option<usize>,
     /// Keep this share of the image tokens after layer K, R/N.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = parse_share)]
     retention: Option<f64>,
     /// How heads are scored: a strategy of `finepruner strategies` [default: sum].
     #[arg(long, alias = "fixed-head-selection", value_name = "S")]
@@ -165,7 +166,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "Q")]
     query_selection_strategy: Option<QueryStrategy>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
-    #[arg(long, value_name = "h|all")]
+    #[arg(long, value_name = "h|all", value_parser = parse_num_heads)]
     num_selected_heads: Option<OneOrAll<usize>>,
     /// K, counted from 1: tokens are dropped after this layer [default: 2].
     #[arg(long, value_name = "K")]

@@ -11,7 +11,7 @@ use fp_scoring::{
 
 use super::GenerateArgs;
 use super::inputs::Inputs;
-use crate::arguments::OneOrAll;
+use crate::arguments::{OneOrAll, name_flag};
 
 /// The pruning plan for the given image.
 pub(super) fn plan(
@@ -24,7 +24,14 @@ pub(super) fn plan(
         return Ok(Plan::vanilla());
     };
     let num_image_tokens = inputs.num_image_tokens(config);
-    prune.num_selected_heads.resolve(config.text.num_heads)?;
+    let named = |error| name_flag(&error, &[prune.budget]);
+    let heads = prune.num_selected_heads;
+    heads.resolve(config.text.num_heads).map_err(named)?;
+    if args.schedule.is_none() {
+        let (num_layers, layer) = (config.text.num_layers, prune.prune_layer);
+        let kept = prune.budget.kept(num_image_tokens, num_layers, layer);
+        kept.map_err(named)?;
+    }
     let setting = PlanSetting {
         shape: config.text.decoder_shape(),
         num_image_tokens,

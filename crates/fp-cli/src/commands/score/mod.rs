@@ -16,7 +16,7 @@ use fp_image::ImageAspect;
 use fp_scoring::{HeadStrategy, Normalization, QueryStrategy};
 
 use super::{print_json, print_text, warn};
-use crate::arguments::{OneOrAll, parse_range};
+use crate::arguments::{OneOrAll, parse_kept, parse_num_heads, parse_range};
 use crate::attention::{FirstDimension, Form, QueryRows};
 use crate::dump::Tensor;
 use aggregate::Aggregate;
@@ -91,10 +91,10 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "Q,…|all", value_delimiter = ',', value_parser = parse_query)]
     query_selection_strategy: Vec<OneOrAll<QueryStrategy>>,
     /// h, the number of top-scoring heads to average, or all [default: half of them].
-    #[arg(long, value_name = "h|all")]
+    #[arg(long, value_name = "h|all", value_parser = parse_num_heads)]
     num_selected_heads: Option<OneOrAll<usize>>,
     /// R, the number of image tokens to keep.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = parse_kept)]
     keep: usize,
     /// K, counted from 1: the layer of an [L, H, S, S] dump to read. For a dump of one layer
     /// it only labels the layer.

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use fp_eval::format::counted;
-use fp_eval::study::config::ConfigFile;
 use fp_eval::study::{
     MemoryNeeds, RunOptions, RunSpec, RunSummary, StudyConfig, StudyError, model_notes,
 };
@@ -88,7 +87,7 @@ pub(crate) fn run(args: &StudyArgs) -> Result<()> {
         return phases::run(args);
     }
     let path = overrides::config_path(args.config.as_deref())?;
-    let mut config = args.overrides.to_run(ConfigFile::read(&path)?)?;
+    let mut config = args.overrides.to_run(overrides::read_config(&path)?)?;
     if args.efficiency {
         config.efficiency.get_or_insert_default();
     }

@@ -1,13 +1,14 @@
 //! Flags that override a study's configuration.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use fp_eval::study::StudyConfig;
 use fp_eval::study::config::{
-    ConfigFile, Controls, CpuPrecision, Diagnostics, HeadSetting, HolmFamily, Model, Precision,
-    PruneLayers, StudyKind, TokenDiversity, surroundings,
+    ConfigError, ConfigFile, Controls, CpuPrecision, Diagnostics, HeadSetting, HolmFamily, Model,
+    Precision, PruneLayers, StudyKind, TokenDiversity, surroundings,
 };
 use fp_image::{AnyRes, ImageAspect};
 use fp_model::prompt::PromptTemplate;
@@ -16,7 +17,7 @@ use fp_scoring::{
     TokenBudget,
 };
 
-use crate::arguments::OneOrAll;
+use crate::arguments::{OneOrAll, parse_average, parse_kept, parse_share};
 
 /// Number of samples in a quick run.
 const QUICK_LIMIT: usize = 60;
@@ -45,18 +46,20 @@ pub(crate) struct Overrides {
     #[arg(long, value_name = "K,…", value_delimiter = ',')]
     prune_layer: Vec<usize>,
     /// Budgets as layer averages of visual tokens, B, separated by commas.
-    #[arg(long, value_name = "B,…", value_delimiter = ',', conflicts_with_all = ["keep", "retention"])]
+    #[arg(long, value_name = "B,…", value_delimiter = ',',
+        value_parser = parse_average, conflicts_with_all = ["keep", "retention"])]
     average_visual_tokens: Vec<f64>,
     /// Budgets as image tokens kept, R, separated by commas.
     #[arg(
         long,
         value_name = "R,…",
         value_delimiter = ',',
+        value_parser = parse_kept,
         conflicts_with = "retention"
     )]
     keep: Vec<usize>,
     /// Budgets as shares of image tokens kept, R/N, separated by commas.
-    #[arg(long, value_name = "SHARE,…", value_delimiter = ',')]
+    #[arg(long, value_name = "SHARE,…", value_delimiter = ',', value_parser = parse_share)]
     retention: Vec<f64>,
     /// A schedule as an additional budget, such as 3:309,7:204,16:113: 309 image tokens
     /// are kept after layer 3, and so forth. May be repeated.
@@ -178,7 +181,7 @@ impl Overrides {
     ///
     /// All problems of the file and of the flags are reported at once.
     pub(crate) fn read(&self, path: &Path) -> Result<StudyConfig> {
-        Ok(self.look_at(ConfigFile::read(path)?).finish()?)
+        Ok(self.look_at(read_config(path)?).finish()?)
     }
 
     /// As [`Overrides::read`], for a file that was read already and a study that starts now: the
@@ -389,6 +392,17 @@ pub(crate) fn config_path(given: Option<&Path>) -> Result<PathBuf> {
     given
         .map(Path::to_owned)
         .context("a study is needed: --config FILE, such as configs/ablation_a_config.json")
+}
+
+/// Reads a configuration's file.
+pub(crate) fn read_config(path: &Path) -> Result<ConfigFile> {
+    ConfigFile::read(path).map_err(|error| match error {
+        ConfigError::Io { path, source } if source.kind() == ErrorKind::NotFound => anyhow!(
+            "cannot read {}: {source}; a file with {{\"study\": \"a\"}} is a whole configuration",
+            path.display()
+        ),
+        other => other.into(),
+    })
 }
 
 fn named<T: Copy + PartialEq>(names: &[OneOrAll<T>], all: &[T]) -> Vec<T> {

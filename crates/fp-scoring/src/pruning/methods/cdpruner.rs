@@ -110,7 +110,7 @@ impl PublishedMethod for CdPruner {
         let num_tokens = projected.num_rows();
         let images = inputs.matrix("image_embeds")?;
         let why = "as `projected` has";
-        MethodInputs::check_rows("image_embeds", images.num_rows(), num_tokens, why)?;
+        inputs.check_rows("image_embeds", images.num_rows(), num_tokens, why)?;
         let texts = inputs.matrix("text_embeds")?;
         if texts.num_columns() != images.num_columns() {
             return Err(PublishedError::TensorShape {

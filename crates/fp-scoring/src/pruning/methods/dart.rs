@@ -124,7 +124,7 @@ impl PublishedMethod for Dart {
         let states = inputs.matrix("states")?;
         let len = states.num_rows();
         let keys = inputs.matrix("layer_keys")?;
-        MethodInputs::check_rows("layer_keys", keys.num_rows(), len, "as `states` has")?;
+        inputs.check_rows("layer_keys", keys.num_rows(), len, "as `states` has")?;
         let (pivot_image, pivot_text) = (params.count("pivot_image")?, params.count("pivot_text")?);
         if pivot_image + pivot_text == 0 {
             return Err(params.refuse("pivot_image", &0, "a pivot, of image or text".to_owned()));

@@ -63,7 +63,7 @@ impl PublishedMethod for FasterVlm {
         inputs: &MethodInputs,
         params: &MethodParams,
     ) -> Result<MethodChoice, PublishedError> {
-        let attention = inputs.matrix("cls_attention")?;
+        let attention = inputs.attention("cls_attention")?;
         let num_tokens = attention.num_columns();
         let keep = params.count_up_to("keep", num_tokens, "image tokens")?;
         let kept = fastervlm_tokens(&attention, keep);

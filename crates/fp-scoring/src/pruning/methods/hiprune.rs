@@ -108,7 +108,7 @@ impl PublishedMethod for HiPrune {
         let shallow = inputs.vector("shallow")?;
         let deep = inputs.vector("deep")?;
         let num_tokens = shallow.len();
-        MethodInputs::check_rows("deep", deep.len(), num_tokens, "as `shallow` has")?;
+        inputs.check_rows("deep", deep.len(), num_tokens, "as `shallow` has")?;
         let side = shared::square_side("hiprune", num_tokens)?;
         let keep = params.count_up_to("keep", num_tokens, "image tokens")?;
         let alpha = params.number("alpha")?;

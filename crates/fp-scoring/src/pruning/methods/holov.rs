@@ -96,7 +96,7 @@ impl PublishedMethod for HoloV {
     ) -> Result<MethodChoice, PublishedError> {
         let projected = inputs.matrix("projected")?;
         let num_tokens = projected.num_rows();
-        let attention = inputs.matrix("cls_attention")?;
+        let attention = inputs.attention("cls_attention")?;
         if attention.num_columns() != num_tokens {
             return Err(PublishedError::TensorShape {
                 tensor: "cls_attention".to_owned(),

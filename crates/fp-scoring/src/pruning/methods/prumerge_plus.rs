@@ -78,9 +78,9 @@ impl PublishedMethod for PruMergePlus {
         let rows = keys.num_rows();
         let why = "as `last_k` has";
         let queries = inputs.matrix("last_q")?;
-        MethodInputs::check_rows("last_q", queries.num_rows(), rows, why)?;
+        inputs.check_rows("last_q", queries.num_rows(), rows, why)?;
         let hidden = inputs.matrix("hidden")?;
-        MethodInputs::check_rows("hidden", hidden.num_rows(), rows, why)?;
+        inputs.check_rows("hidden", hidden.num_rows(), rows, why)?;
         if queries.num_columns() != keys.num_columns() || rows < 2 {
             return Err(PublishedError::TensorShape {
                 tensor: "last_q".to_owned(),

@@ -85,7 +85,7 @@ impl PublishedMethod for Scope {
         inputs: &MethodInputs,
         params: &MethodParams,
     ) -> Result<MethodChoice, PublishedError> {
-        let attention = inputs.matrix("cls_attention")?;
+        let attention = inputs.attention("cls_attention")?;
         let num_tokens = attention.num_columns();
         let features = patch_features(inputs, num_tokens)?;
         let keep = params.count_up_to("keep", num_tokens, "image tokens")?;

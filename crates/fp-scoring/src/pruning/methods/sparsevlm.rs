@@ -134,7 +134,7 @@ impl PublishedMethod for SparseVlm {
         let num_tokens = heads[0].num_columns();
         let after = inputs.matrix("after")?;
         let why = "as `rows` has columns";
-        MethodInputs::check_rows("after", after.num_rows(), num_tokens, why)?;
+        inputs.check_rows("after", after.num_rows(), num_tokens, why)?;
         let raters = shared::raters(params, heads[0].num_rows())?;
         let keep = shared::keep_below(params, num_tokens)?;
         let scores = rated(&heads, raters);

@@ -104,13 +104,13 @@ impl PublishedMethod for VisionZip {
         inputs: &MethodInputs,
         params: &MethodParams,
     ) -> Result<MethodChoice, PublishedError> {
-        let attention = inputs.matrix("cls_attention")?;
+        let attention = inputs.attention("cls_attention")?;
         let num_tokens = attention.num_columns();
         let why = "the class token's row and one per patch of `cls_attention`";
         let hidden = inputs.matrix("hidden")?;
-        MethodInputs::check_rows("hidden", hidden.num_rows(), num_tokens + 1, why)?;
+        inputs.check_rows("hidden", hidden.num_rows(), num_tokens + 1, why)?;
         let keys = inputs.matrix("keys")?;
-        MethodInputs::check_rows("keys", keys.num_rows(), num_tokens + 1, why)?;
+        inputs.check_rows("keys", keys.num_rows(), num_tokens + 1, why)?;
         let dominant = params.count("dominant")?;
         if !(1..=num_tokens + 1).contains(&dominant) {
             let expected = format!("1 to {}, patches and class token", num_tokens + 1);

@@ -19,14 +19,20 @@
 //! tokens, so it isn't invariant under permutations if attention ties.
 
 use crate::pruning::published::shared::{
-    CLS_ATTENTION, HIDDEN, KEEP, feature_layer, patch_features,
+    CLS_ATTENTION, HIDDEN as WITH_CLASS, KEEP, feature_layer, patch_features,
 };
 use crate::pruning::published::{
-    Dense, Extra, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault, ParamKind,
-    ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage, Source,
-    descending,
+    Dense, Extra, InputCard, MethodChoice, MethodInputs, MethodParams, ParamCard, ParamDefault,
+    ParamKind, ParamScope, Preset, PublishedCard, PublishedError, PublishedMethod, PublishedStage,
+    Source, descending,
 };
 use crate::{CropBudget, PlanSetting, PositionRule, Site, TokenSelection, VisionNeed};
+
+/// The tower's features; a tower without a class token has no row for it.
+const HIDDEN: InputCard = InputCard {
+    summary: "penultimate features of the tower, the class token's first; [N, D] of a tower without one",
+    ..WITH_CLASS
+};
 
 /// Most rows that a round drops.
 const ROUND: usize = 8;
@@ -96,7 +102,7 @@ impl PublishedMethod for VisPruner {
         inputs: &MethodInputs,
         params: &MethodParams,
     ) -> Result<MethodChoice, PublishedError> {
-        let attention = inputs.matrix("cls_attention")?;
+        let attention = inputs.attention("cls_attention")?;
         let num_tokens = attention.num_columns();
         // A tower without a class token has no row for it.
         let hidden = inputs.matrix("hidden")?;

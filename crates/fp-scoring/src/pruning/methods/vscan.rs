@@ -124,9 +124,9 @@ impl PublishedMethod for VScan {
         let deep = inputs.vector("deep")?;
         let num_tokens = shallow.len();
         let why = "as `shallow` has";
-        MethodInputs::check_rows("deep", deep.len(), num_tokens, why)?;
+        inputs.check_rows("deep", deep.len(), num_tokens, why)?;
         let projected = inputs.matrix("projected")?;
-        MethodInputs::check_rows("projected", projected.num_rows(), num_tokens, why)?;
+        inputs.check_rows("projected", projected.num_rows(), num_tokens, why)?;
         let side = shared::square_side("vscan", num_tokens)?;
         let window = params.count_up_to("window", side, "patches along a side")?;
         if !side.is_multiple_of(window) {

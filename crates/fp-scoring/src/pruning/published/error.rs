@@ -127,6 +127,18 @@ pub enum PublishedError {
         /// The value.
         value: f64,
     },
+    /// Attention that is negative.
+    #[error(
+        "tensor `{tensor}` has the value {value} at index {index:?}; after a softmax it is finite and not negative"
+    )]
+    Negative {
+        /// The tensor.
+        tensor: &'static str,
+        /// Its index.
+        index: Vec<usize>,
+        /// The value.
+        value: f64,
+    },
     /// A method that the model can't run.
     #[error("`{method}` can't be run in a model: {reason}")]
     NotInModel {

@@ -81,6 +81,23 @@ impl MethodInputs {
         }
     }
 
+    /// A two-dimensional tensor of attention after a softmax.
+    ///
+    /// # Errors
+    /// As [`MethodInputs::matrix`], and a negative value.
+    pub fn attention(&self, name: &'static str) -> Result<Dense, PublishedError> {
+        let matrix = self.matrix(name)?;
+        let (shape, values) = self.get(name)?;
+        match values.iter().position(|value| *value < 0.0) {
+            None => Ok(matrix),
+            Some(at) => Err(PublishedError::Negative {
+                tensor: name,
+                index: index_of(at, shape),
+                value: values[at],
+            }),
+        }
+    }
+
     /// A three-dimensional tensor, as one matrix per index of the first dimension.
     ///
     /// # Errors
@@ -99,6 +116,7 @@ impl MethodInputs {
 
     /// Refuses a tensor whose number of rows or values contradicts the other tensors.
     pub(crate) fn check_rows(
+        &self,
         name: &'static str,
         found: usize,
         expected: usize,
@@ -109,7 +127,7 @@ impl MethodInputs {
         }
         Err(PublishedError::TensorShape {
             tensor: name.to_owned(),
-            found: vec![found],
+            found: self.get(name)?.0.clone(),
             expected: format!("{expected} along the first dimension, {why}"),
         })
     }
@@ -130,4 +148,42 @@ fn index_of(mut at: usize, shape: &[usize]) -> Vec<usize> {
         at /= side;
     }
     index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(shape: [usize; 2], values: Vec<f64>) -> MethodInputs {
+        let mut inputs = MethodInputs::default();
+        inputs.insert("a", shape.to_vec(), values).unwrap();
+        inputs
+    }
+
+    #[test]
+    fn negative_attention_is_refused() {
+        let text = |values| {
+            inputs([2, 2], values)
+                .attention("a")
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            text(vec![0.5, 0.5, -0.25, 1.0]),
+            "tensor `a` has the value -0.25 at index [1, 0]; after a softmax it is finite and \
+             not negative"
+        );
+        assert!(inputs([1, 2], vec![0.0, -0.0]).attention("a").is_ok());
+    }
+
+    #[test]
+    fn wrong_rows_are_refused_with_the_whole_shape() {
+        let found = inputs([3, 2], vec![0.0; 6]);
+        let error = found.check_rows("a", 3, 4, "one per patch").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tensor `a` has the shape [3, 2]; expected 4 along the first dimension, one per patch"
+        );
+        assert_eq!(found.check_rows("a", 3, 3, ""), Ok(()));
+    }
 }

@@ -86,7 +86,7 @@ pub(crate) fn patch_features(
 ) -> Result<Dense, PublishedError> {
     let hidden = inputs.matrix("hidden")?;
     let why = "the class token's row and one per patch of `cls_attention`";
-    MethodInputs::check_rows("hidden", hidden.num_rows(), num_tokens + 1, why)?;
+    inputs.check_rows("hidden", hidden.num_rows(), num_tokens + 1, why)?;
     Ok(hidden.slice(1, num_tokens))
 }
 
