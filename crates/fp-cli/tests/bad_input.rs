@@ -539,7 +539,7 @@ fn every_problem_of_every_configuration() {
         format!("{second}:2: model: no folder `no-model`; expected the folder of a checkpoint"),
         format!("{second}: not checked: prune_layer, budgets and num_selected_heads"),
         format!("{broken}:1: not valid JSON: expected value"),
-        format!("{missing}: cannot read {missing}: No such file"),
+        format!("{missing}: can't read {missing}: No such file"),
         "5 problems in 4 of 5 files".to_owned(),
     ] {
         assert!(flat.contains(&part), "{part}: {text}");

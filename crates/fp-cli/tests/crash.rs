@@ -369,7 +369,7 @@ fn folders_that_cant_be_written_to_are_named() {
     let refused = |folder: &Path| {
         let arguments = arguments(folder);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        fail(&arguments, &["cannot", &folder.display().to_string()]);
+        fail(&arguments, &["can't", &folder.display().to_string()]);
     };
     // Nobody can create folders here, not even the superuser.
     #[cfg(target_os = "linux")]
@@ -398,7 +398,7 @@ fn folders_that_cant_be_written_to_are_named() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // Records could be added, but the folder can't be locked.
     set_lines(&folder, &whole.records[..cut]);
-    fail(&arguments, &["cannot create", "run.lock"]);
+    fail(&arguments, &["can't create", "run.lock"]);
     mode(0o755);
     assert_eq!(finish(&folder), 16);
     whole.check(&folder);

@@ -63,7 +63,13 @@ fn two_runs_are_compared_where_they_meet() {
         assert_eq!(cell["comparison"]["is_identical"], true);
     }
     let text = succeed(&["compare", shown(&first), shown(&second)]);
-    assert!(text.contains("what changed: configuration"), "{text}");
+    for part in [
+        "what changed: configuration",
+        "2 cells only in the first: ",
+        "Differences are the second run minus the first.",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn datasets() {
     check(&every_variant!(DatasetError:
         Io { path: path(), source: io_error() },
         Shared { 0: dataset().into() },
+        NoFolder { name: text(), folder: path() },
         UnknownForm { folder: path() },
         NearMiss { path: path(), what: "is another", benchmark: "GQA", needed: "this" },
         Ambiguous { folder: path(), selectors: vec![text()] },

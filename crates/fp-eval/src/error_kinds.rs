@@ -181,7 +181,7 @@ fn a_cause_is_told_once() {
     });
     assert_eq!(
         error_text(&error),
-        "cannot read data/questions.jsonl: No such file or directory (os error 2)"
+        "can't read data/questions.jsonl: No such file or directory (os error 2)"
     );
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "{\"study\": \"a\", \"nmae\": 1}").unwrap();

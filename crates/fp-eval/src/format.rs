@@ -50,6 +50,16 @@ pub fn p_number(p: f64) -> String {
     }
 }
 
+/// A p value with `digits` decimals, such as `0.0123`, or `<0.0001` below what they can show.
+pub fn p_fixed(p: f64, digits: usize) -> String {
+    let smallest = format!("{:.digits$}", 0.1_f64.powi(digits as i32));
+    if smallest.parse().is_ok_and(|smallest: f64| p < smallest) {
+        format!("<{smallest}")
+    } else {
+        format!("{p:.digits$}")
+    }
+}
+
 /// A number with a sign; negative ones with the typographic minus.
 pub fn signed(value: f64, digits: usize) -> String {
     let text = fixed(value, digits);
@@ -140,6 +150,11 @@ mod tests {
         assert_eq!(p_value("p", 0.0042), "p = 0.004");
         assert_eq!(p_value("p", 0.0001), "p < 0.001");
         assert_eq!(p_value("p", 1.0), "p = 1");
+        assert_eq!(p_fixed(0.0625, 4), "0.0625");
+        assert_eq!(p_fixed(0.0001, 4), "0.0001");
+        assert_eq!(p_fixed(0.000_099, 4), "<0.0001");
+        assert_eq!(p_fixed(0.0, 3), "<0.001");
+        assert_eq!(p_fixed(1.0, 3), "1.000");
         assert_eq!(scaled(3.817e12), "3.82 T");
         assert_eq!(scaled(42.0), "42.0");
         assert_eq!(bytes(127.8125 * 1024.0 * 1024.0), "128 MiB");

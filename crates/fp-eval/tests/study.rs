@@ -396,7 +396,7 @@ fn folders_that_cant_be_written_to_are_named() {
     let file = world.path("file");
     std::fs::write(&file, "").unwrap();
     let error = run(&config, &RunOptions::new(file.join("run"))).unwrap_err();
-    assert!(error.to_string().starts_with("cannot create"), "{error}");
+    assert!(error.to_string().starts_with("can't create"), "{error}");
 
     let busy = world.path("busy");
     let mut second = None;

@@ -11,7 +11,7 @@ use super::{DecoderPanic, ImageSize, Resolution};
 #[non_exhaustive]
 pub enum ImageError {
     /// A file could not be read.
-    #[error("cannot read {}", path.display())]
+    #[error("can't read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

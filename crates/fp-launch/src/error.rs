@@ -9,7 +9,7 @@ use fp_eval::study::StudyError;
 #[non_exhaustive]
 pub enum LaunchError {
     /// A file or folder can't be read or written.
-    #[error("cannot {doing} {}", path.display())]
+    #[error("can't {doing} {}", path.display())]
     Io {
         /// The action that failed.
         doing: &'static str,

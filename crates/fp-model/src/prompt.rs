@@ -26,7 +26,7 @@ pub enum PromptError {
     #[error("an image must have at least one token, got 0")]
     NoImageTokens,
     /// tokenizer.json cannot be read.
-    #[error("cannot read the tokenizer {}", path.display())]
+    #[error("can't read the tokenizer {}", path.display())]
     TokenizerFile {
         /// The file.
         path: PathBuf,

@@ -22,7 +22,7 @@ pub fn error_chain(error: &dyn Error) -> Vec<String> {
     texts
 }
 
-/// An error and its causes in one line, as shown to users and stored in records: `cannot read
+/// An error and its causes in one line, as shown to users and stored in records: `can't read
 /// a.json: No such file or directory (os error 2)`.
 pub fn error_text(error: &dyn Error) -> String {
     error_chain(error).join(": ")

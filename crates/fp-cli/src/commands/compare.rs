@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use fp_eval::format::{counted, p_fixed, signed};
 use fp_report::{CellDifference, RunComparison};
 
 use super::rescore::RescoreArgs;
@@ -51,11 +52,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
                 path.display()
             );
         }
-        // Differences are second minus first here, but a minus b there.
-        let [first, second] = both.map(|path| path.display().to_string());
-        let answers = vec![second, first];
         return rescore::run(&RescoreArgs::compared(
-            answers,
+            both.map(|path| path.display().to_string()),
             args.dataset.clone(),
             args.json,
         ));
@@ -84,7 +82,7 @@ fn text(comparison: &RunComparison) -> String {
     } else {
         format!("what changed: {}", comparison.changes.join(", "))
     }];
-    let mut shared = format!("{} samples in both runs", comparison.num_shared);
+    let mut shared = format!("{} in both runs", counted(comparison.num_shared, "sample"));
     for (only, which) in [
         (comparison.only_first, "first"),
         (comparison.only_second, "second"),
@@ -99,9 +97,9 @@ fn text(comparison: &RunComparison) -> String {
         (&comparison.cells_only_second, "second"),
     ] {
         if !cells.is_empty() {
-            let number = cells.len();
+            let number = counted(cells.len(), "cell");
             lines.push(format!(
-                "{number} cells only in the {which}: {}",
+                "{number} only in the {which}: {}",
                 cells.join(", ")
             ));
         }
@@ -119,9 +117,9 @@ fn text(comparison: &RunComparison) -> String {
         .collect();
     if let Some(because) = untested.first() {
         lines.push(format!(
-            "{} of {} cells could not be tested. {because}",
+            "{} of {} could not be tested. {because}",
             untested.len(),
-            comparison.cells.len()
+            counted(comparison.cells.len(), "cell")
         ));
     }
     let header = [
@@ -136,23 +134,24 @@ fn text(comparison: &RunComparison) -> String {
     ];
     let rows: Vec<Vec<String>> = comparison.cells.iter().map(row).collect();
     let table = table(&header, &rows, &[1, 2, 3, 4, 5, 6, 7]);
-    format!("{}\n\n{table}\n", wrap_lines(&lines.join("\n")))
+    let order = "Differences are the second run minus the first.";
+    format!("{}\n\n{table}\n\n{order}\n", wrap_lines(&lines.join("\n")))
 }
 
 fn row(cell: &CellDifference) -> Vec<String> {
     let mut row = vec![cell.cell.clone()];
     match &cell.comparison {
         Some(test) => {
-            let [low, high] = test.interval.map(|end| format!("{:+.1}", 100.0 * end));
+            let [low, high] = test.interval.map(|end| signed(100.0 * end, 1));
             row.extend([
                 format!("{:.1}", 100.0 * test.mean_b),
                 format!("{:.1}", 100.0 * test.mean_a),
-                format!("{:+.1}", 100.0 * test.difference),
+                signed(100.0 * test.difference, 1),
                 format!("{low} to {high}"),
                 if test.is_identical {
                     "same".to_owned()
                 } else {
-                    format!("{:.3}", test.p_holm)
+                    p_fixed(test.p_holm, 3)
                 },
             ]);
         }

@@ -109,6 +109,17 @@ fn problems_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().display().to_string();
     fail(&["data", "check", &empty], &["no dataset in", &empty]);
+    let expected = "no folder `data/absent`; expected the folder of a dataset, FOLDER:SPLIT, \
+                    embedded:select or embedded:confirm";
+    for absent in ["data/absent", "data/absent:test"] {
+        let text = wrong(&[absent]);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(expected), "{text}");
+        let answers = folder.path().join("a.jsonl");
+        std::fs::write(&answers, "{\"question_id\": 1, \"text\": \"a\"}\n").unwrap();
+        let answers = answers.display().to_string();
+        fail(&["rescore", &answers, "--dataset", absent], &[expected]);
+    }
     let gqa = export("gqa", folder.path());
     let questions = Path::new(&gqa).join("llava_gqa_testdev_balanced.jsonl");
     let text = std::fs::read_to_string(&questions).unwrap();
@@ -412,7 +423,16 @@ fn files_of_other_evaluators_are_compared() {
     let rescored = ["rescore", &second, &first, "--dataset", &pope, "--json"];
     assert_eq!(said, json(&rescored));
     let text = succeed(&compared);
-    assert!(text.contains("192 − all"), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "192 − all score −25.00",
+        "Differences a − b (the second file minus the first) in percentage points",
+    ] {
+        assert!(words.contains(part), "{text}");
+    }
+    let baseline = ["rescore", &first, &second, "--dataset", &pope];
+    let text = succeed(&[&baseline[..], &["--baseline", "all"]].concat());
+    assert!(text.contains("(each file minus the baseline)"), "{text}");
     // Answer files can't be compared with runs.
     let run = folder.path().join("run");
     std::fs::create_dir(&run).unwrap();
@@ -508,6 +528,10 @@ fn answers_are_scored_and_compared() {
     fail(&["rescore", &short], &["--dataset"]);
     let text = succeed(&args[..5]);
     assert!(
+        text.contains("the file named earlier minus the one named later"),
+        "{text}"
+    );
+    assert!(
         text.lines().all(|line| line.chars().count() <= 100),
         "{text}"
     );
@@ -581,8 +605,8 @@ fn what_answers_are_like_stands_below_their_figures() {
     assert!(
         words(&text).contains(
             "answer health of yes: 28 answers, the marked line explains the score ! one label: \
-             all 28 answers are yes, which is correct for 50.0 %: a model that always says yes \
-             gets this score (existence/0.jpg#0: \"Yes\")"
+             all 28 answers are yes, which is right for 50.0 % of the questions: a model that \
+             always says yes gets this score (existence/0.jpg#0: \"Yes\")"
         ),
         "{text}"
     );

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use fp_scoring::Cause;
 
+use crate::embedded::split_names;
+
 /// A dataset that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
     /// A file that can't be read.
-    #[error("cannot read {}", path.display())]
+    #[error("can't read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -22,6 +24,19 @@ pub enum DatasetError {
     /// An error that several readings of a dataset share.
     #[error(transparent)]
     Shared(Arc<DatasetError>),
+    /// A dataset whose folder doesn't exist.
+    #[error(
+        "no folder `{}`{}; expected the folder of a dataset, FOLDER:SPLIT, {}",
+        folder.display(),
+        fp_scoring::did_you_mean(name, split_names().iter().map(String::as_str)),
+        split_names().join(" or ")
+    )]
+    NoFolder {
+        /// The name given, with its split if it has one.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A folder in no known form of dataset.
     #[error(
         "{} is not a known dataset: it has no {}, no question file of {}, and no Parquet file with the columns of one of them",

@@ -68,7 +68,12 @@ pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> Result<T, L
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
         let kind = ProblemKind::of_json(&error);
-        (kind, format!("{text} (column {})", error.column()))
+        let what = if error.is_data() {
+            ""
+        } else {
+            "not valid JSON: "
+        };
+        (kind, format!("{what}{text} (column {})", error.column()))
     })
 }
 
@@ -142,7 +147,14 @@ mod tests {
         let kind = |text: &str| parse::<Id>(text).unwrap_err().0;
         assert_eq!(kind("{\"id\": 3}"), ProblemKind::WrongType);
         assert_eq!(kind("{\"id\": \"3\""), ProblemKind::Malformed);
-        let (_, message) = parse::<Id>("{").unwrap_err();
-        assert!(message.contains("(column 1)"), "{message}");
+        let message = |text: &str| parse::<Id>(text).unwrap_err().1;
+        assert_eq!(
+            message("not json"),
+            "not valid JSON: expected ident (column 2)"
+        );
+        assert!(message("{").starts_with("not valid JSON: EOF"));
+        assert!(message("{").ends_with("(column 1)"));
+        // Valid JSON of another shape isn't said to be none.
+        assert!(message("{}").starts_with("missing field `id`"));
     }
 }

@@ -340,14 +340,20 @@ pub fn find_all(folder: &Path) -> (Vec<DatasetSplit>, Vec<DatasetError>) {
 /// Finds the dataset that `selector` names: a folder, or `FOLDER:SPLIT`.
 ///
 /// # Errors
-/// A folder in no known form, a folder with several datasets and no split named, or a split that
-/// the folder doesn't have.
+/// No such folder, a folder in no known form, a folder with several datasets and no split named, or
+/// a split that the folder doesn't have.
 pub fn locate(selector: &str) -> Result<DatasetSplit, DatasetError> {
     let whole = Path::new(selector);
     let (folder, name) = match selector.rsplit_once(':') {
         Some((folder, name)) if !whole.is_dir() => (Path::new(folder), Some(name)),
         _ => (whole, None),
     };
+    if !folder.exists() {
+        return Err(DatasetError::NoFolder {
+            name: selector.to_owned(),
+            folder: folder.to_owned(),
+        });
+    }
     let mut splits = find(folder)?;
     if splits.is_empty() {
         return Err(DatasetError::UnknownForm {

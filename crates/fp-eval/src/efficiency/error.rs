@@ -35,7 +35,7 @@ pub enum EfficiencyError {
         expected: String,
     },
     /// A file can't be read or written.
-    #[error("cannot {doing} {}", path.display())]
+    #[error("can't {doing} {}", path.display())]
     Io {
         /// The action that failed.
         doing: &'static str,

@@ -46,7 +46,7 @@ pub enum StudyError {
     #[error(transparent)]
     Memory(#[from] super::needs::DoesNotFit),
     /// A file or folder can't be read or written.
-    #[error("cannot {doing} {}", path.display())]
+    #[error("can't {doing} {}", path.display())]
     Io {
         /// The action that failed.
         doing: &'static str,

@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fp_data::dataset::export::{Exported, export};
 use fp_data::dataset::{Benchmark, open};
+use fp_eval::format::counted;
 use fp_eval::study::dataset_selector;
 
 use crate::commands::{print_json, print_text};
@@ -101,16 +102,21 @@ fn print(exported: &Exported, layout: Benchmark, json: bool) -> Result<()> {
 
 fn text(exported: &Exported, layout: Benchmark) -> String {
     let mut text = format!(
-        "{} questions on {} images in {}, as {}",
-        exported.num_samples,
-        exported.num_images,
+        "{} on {} in {}, as {}",
+        counted(exported.num_samples, "question"),
+        counted(exported.num_images, "image"),
         exported.folder.display(),
         layout.title(),
     );
     if let Some(reason) = exported.reason {
         text += &format!(
-            "\n{} questions are skipped: the layout requires that {reason}",
-            exported.num_left_out
+            "\n{} {} skipped: the layout requires that {reason}",
+            counted(exported.num_left_out, "question"),
+            if exported.num_left_out == 1 {
+                "is"
+            } else {
+                "are"
+            }
         );
     }
     text

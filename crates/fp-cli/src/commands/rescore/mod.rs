@@ -75,16 +75,23 @@ pub(crate) struct RescoreArgs {
     /// Print JSON: one object.
     #[arg(long)]
     json: bool,
+    /// Whether the answers are those of `compare`, the second file before the first.
+    #[arg(skip)]
+    is_second_first: bool,
 }
 
 /// Default number of draws and permutations.
 const NUM_DRAWS: usize = 10_000;
 
 impl RescoreArgs {
-    /// Arguments that compare two files, with defaults otherwise.
-    pub(super) fn compared(answers: Vec<String>, dataset: Option<String>, json: bool) -> Self {
+    /// Arguments that compare the second of two files with the first, with defaults otherwise.
+    pub(super) fn compared(
+        [first, second]: [String; 2],
+        dataset: Option<String>,
+        json: bool,
+    ) -> Self {
         RescoreArgs {
-            answers,
+            answers: vec![second, first],
             dataset,
             baseline: None,
             upload: None,
@@ -92,6 +99,16 @@ impl RescoreArgs {
             num_draws: NUM_DRAWS,
             seed: 0,
             json,
+            is_second_first: true,
+        }
+    }
+
+    /// What a and b of a difference a − b are.
+    const fn order(&self) -> &'static str {
+        match (&self.baseline, self.is_second_first) {
+            (Some(_), _) => "each file minus the baseline",
+            (None, true) => "the second file minus the first",
+            (None, false) => "the file named earlier minus the one named later",
         }
     }
 }
@@ -136,7 +153,7 @@ pub(crate) fn run(args: &RescoreArgs) -> Result<()> {
             "comparisons": comparisons,
         }))
     } else {
-        print_text(&report::text(&dataset, &scored, &comparisons))
+        print_text(&report::text(&dataset, &scored, &comparisons, args.order()))
     }
 }
 

@@ -2,17 +2,25 @@
 
 use fp_data::dataset::Dataset;
 use fp_data::rescore::{Comparison, Figures, Scored};
+use fp_eval::format::{fixed, p_fixed, signed};
 
 use super::{health, reported};
 use crate::table::table;
 
+/// Decimals of p values.
+const P_DIGITS: usize = 4;
 /// Files per table.
 const FILES_PER_TABLE: usize = 4;
 /// Placeholder for an undefined figure; the reason is below the table.
 pub(super) const MISSING: &str = "–";
 
-/// Tables of figures, breakdowns and comparisons.
-pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparison]) -> String {
+/// Tables of figures, breakdowns and comparisons; `order` says what a and b are.
+pub(super) fn text(
+    dataset: &Dataset,
+    scored: &[Scored],
+    comparisons: &[Comparison],
+    order: &str,
+) -> String {
     let mut text = format!(
         "{} ({}), {} questions\n",
         dataset.name,
@@ -37,9 +45,11 @@ pub(super) fn text(dataset: &Dataset, scored: &[Scored], comparisons: &[Comparis
         text += &format!("\n{}\n", pairs(comparisons));
         text += &no_test(comparisons);
         text += &no_interval(comparisons);
-        text += "\nDifferences a − b in percentage points, clustered by image: score interval, \
-                 sign-flip p, and p after Holm's correction over these pairs. The last column \
-                 counts the questions that only a and only b answers correctly.";
+        text += &format!(
+            "\nDifferences a − b ({order}) in percentage points, clustered by image: score \
+             interval, sign-flip p, and p after Holm's correction over these pairs. The last \
+             column counts the questions that only a and only b answers correctly."
+        );
         if comparisons.iter().any(|pair| pair.headline.is_some()) {
             text += " For headline, which is not a mean over questions: bootstrap interval \
                      and label-swap p.";
@@ -81,7 +91,7 @@ fn right(scored: &[Scored]) -> Vec<usize> {
 }
 
 pub(super) fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| MISSING.to_owned(), |value| format!("{value:.2}"))
+    value.map_or_else(|| MISSING.to_owned(), |value| fixed(value, 2))
 }
 
 /// Reasons for undefined figures, each once with the figures and files it applies to.
@@ -192,7 +202,7 @@ fn groups(scored: &[Scored], place: usize) -> String {
 }
 
 fn pairs(comparisons: &[Comparison]) -> String {
-    let points = |value: f64| format!("{:+.2}", 100.0 * value);
+    let points = |value: f64| signed(100.0 * value, 2);
     let mut rows = Vec::new();
     let missing = || MISSING.to_owned();
     for pair in comparisons {
@@ -208,8 +218,8 @@ fn pairs(comparisons: &[Comparison]) -> String {
                     points(paired.interval.low),
                     points(paired.interval.high)
                 ),
-                format!("{:.4}", paired.p),
-                pair.p_holm.map_or_else(missing, |p| format!("{p:.4}")),
+                p_fixed(paired.p, P_DIGITS),
+                pair.p_holm.map_or_else(missing, |p| p_fixed(p, P_DIGITS)),
                 paired
                     .discordant
                     .map_or_else(missing, |d| format!("{}, {}", d.b, d.c)),
@@ -224,12 +234,18 @@ fn pairs(comparisons: &[Comparison]) -> String {
         };
         if let Some(headline) = &pair.headline {
             rows.push(row([
-                format!("{:+.2}", headline.difference),
+                signed(headline.difference, 2),
                 headline.interval.map_or_else(
                     || MISSING.to_owned(),
-                    |interval| format!("{:+.2} to {:+.2}", interval.low, interval.high),
+                    |interval| {
+                        format!(
+                            "{} to {}",
+                            signed(interval.low, 2),
+                            signed(interval.high, 2)
+                        )
+                    },
                 ),
-                format!("{:.4}", headline.p),
+                p_fixed(headline.p, P_DIGITS),
             ]));
         } else if pair.no_headline.is_some() {
             rows.push(row([MISSING; 3].map(str::to_owned)));

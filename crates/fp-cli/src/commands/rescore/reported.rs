@@ -1,6 +1,7 @@
 //! Scores by the evaluator that wrote the answers, beside ours.
 
 use fp_data::rescore::{BesideOurs, Scored};
+use fp_eval::format::signed;
 
 use super::report::{MISSING, number};
 use crate::table::table;
@@ -39,13 +40,13 @@ fn block(scored: &Scored, first: &BesideOurs) -> String {
 fn row(beside: &BesideOurs) -> Vec<String> {
     let missing = || MISSING.to_owned();
     let difference = beside.difference.map(|difference| {
-        // Differences due to rounding are shown without a sign.
+        // Differences due to rounding are shown as 0.
         let difference = if difference.abs() < 0.005 {
             0.0
         } else {
             difference
         };
-        format!("{difference:+.2}")
+        signed(difference, 2)
     });
     vec![
         beside.metric.clone(),

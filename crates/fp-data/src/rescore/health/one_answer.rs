@@ -52,7 +52,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         example: first.map(example),
         level,
         sentence: format!(
-            "{count} of {of} answers are {:?}, which is correct for {}",
+            "{count} of {of} answers are {:?}, which is right for {} of the questions",
             shortened(most),
             percent(right)
         ),

@@ -49,13 +49,13 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         .position(|label| label.as_deref() == Some(most));
     let sentence = if count == of {
         format!(
-            "all {of} answers are {most}, which is correct for {}: a model that always says \
-             {most} gets this score",
+            "all {of} answers are {most}, which is right for {} of the questions: a model that \
+             always says {most} gets this score",
             percent(right)
         )
     } else {
         format!(
-            "{count} of {of} answers are {most}, which is correct for {}",
+            "{count} of {of} answers are {most}, which is right for {} of the questions",
             percent(right)
         )
     };

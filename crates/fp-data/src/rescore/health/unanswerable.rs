@@ -25,7 +25,7 @@ fn look(answers: &Answers<'_>) -> CheckResult {
         example,
         level: of_one(count, of, right, NEARLY_ALL),
         sentence: format!(
-            "{count} of {of} answers are \"unanswerable\", which is correct for {}",
+            "{count} of {of} answers are \"unanswerable\", which is right for {} of the questions",
             percent(right)
         ),
     }

@@ -186,7 +186,11 @@ fn lines() {
                 .to_vec(),
             "their ids are \"9\", \"x\", the dataset's are \"1\", \"2\"",
         ),
-        (Vec::new(), "none of the 0 answers"),
+        (Vec::new(), "the file is empty"),
+        (
+            b"{\"question_id\": 1, \"answer\": \"a word\"}".to_vec(),
+            "no line has `question_id` and `text`; line 1 has the keys `question_id`, `answer`",
+        ),
     ] {
         std::fs::write(&path, bytes).unwrap();
         let error = score(&path, &questions()).unwrap_err();

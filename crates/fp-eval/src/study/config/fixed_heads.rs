@@ -34,7 +34,7 @@ pub struct FixedHeadsSetting {
 #[non_exhaustive]
 pub enum FixedHeadsError {
     /// A file can't be read.
-    #[error("fixed_heads `{name}`: cannot read {}", path.display())]
+    #[error("fixed_heads `{name}`: can't read {}", path.display())]
     Read {
         /// The setting.
         name: String,
@@ -145,7 +145,7 @@ mod tests {
             };
             setting.method().map_err(|error| error_text(&error))
         };
-        assert!(of_file().unwrap_err().contains("cannot read"));
+        assert!(of_file().unwrap_err().contains("can't read"));
         std::fs::write(&path, r#"{"weights": [0, 1]}"#).unwrap();
         assert!(of_file().is_ok());
         std::fs::write(&path, r#"{"weight": [0, 1]}"#).unwrap();

@@ -43,7 +43,7 @@ const MOST_NAMED: usize = 5;
 #[non_exhaustive]
 pub enum SelectionFileError {
     /// It can't be read.
-    #[error("cannot read the selections {}", path.display())]
+    #[error("can't read the selections {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

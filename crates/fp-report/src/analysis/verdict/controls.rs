@@ -1,6 +1,6 @@
 //! Results of the comparisons with chance and with FastV, as sentences.
 
-use fp_eval::format::listed;
+use fp_eval::format::{counted, listed};
 
 use super::budget_text;
 use crate::analysis::{Analysis, CellIndex, CellSummary, Outcome, Reference};
@@ -72,10 +72,12 @@ pub(super) fn against_all_heads(cell_index: &CellIndex, analysis: &Analysis) -> 
         .filter_map(|(.., cell)| Some(set.of(&analysis.cells[cell].id)?.outcome))
         .collect();
     let count = |wanted: Outcome| outcomes.iter().filter(|of| **of == wanted).count();
+    let better = count(Outcome::Better);
     Some(format!(
-        "Over all questions, of {} cells {} are better than FastV, {} worse, {} equivalent and {} undecided.",
-        outcomes.len(),
-        count(Outcome::Better),
+        "Over all questions, of {} {} {} better than FastV, {} worse, {} equivalent and {} undecided.",
+        counted(outcomes.len(), "cell"),
+        better,
+        if better == 1 { "is" } else { "are" },
         count(Outcome::Worse),
         count(Outcome::Equivalent),
         count(Outcome::Undecided),

@@ -144,9 +144,9 @@ fn method(best: &BestOfMany) -> String {
         ),
     };
     format!(
-        "Strategies and their numbers of heads h, the baseline's too, were chosen on {} and tested on {} other ones on {}.{contenders}",
+        "Strategies and their numbers of heads h, the baseline's too, were chosen on {} and tested on {} on {}.{contenders}",
         counted(best.num_select, "question"),
-        best.num_confirm,
+        counted(best.num_confirm, "other"),
         counted(best.num_confirm_images, "image"),
     )
 }

@@ -116,7 +116,7 @@ fn find(name: &str) -> (Vec<Location>, Vec<PathBuf>) {
     };
     let folder = Path::new(&selector);
     let is_split = !folder.is_dir() && selector.contains(':');
-    if is_split {
+    if is_split || !folder.exists() {
         return match locate(&selector) {
             Ok(split) => (vec![Location::Split(split)], Vec::new()),
             Err(error) => damaged(error.into()),

@@ -9,8 +9,8 @@ fn one_label() {
     check(&all, name, 28, 28, Level::Loud);
     assert_eq!(
         found(&all, name).sentence,
-        "all 28 answers are yes, which is correct for 50.0 %: a model that always says yes gets \
-         this score"
+        "all 28 answers are yes, which is right for 50.0 % of the questions: a model that always \
+         says yes gets this score"
     );
     assert_eq!(found(&all, name).example.as_ref().unwrap().id, "0");
     // Nineteen of twenty are reported, eighteen aren't.
@@ -60,7 +60,7 @@ fn one_answer() {
     check(&all, name, 40, 40, Level::Loud);
     assert_eq!(
         found(&all, name).sentence,
-        "40 of 40 answers are \"red\", which is correct for 25.0 %"
+        "40 of 40 answers are \"red\", which is right for 25.0 % of the questions"
     );
     let tilted = say([turns(30, &["red"]), turns(10, &["blue", "up", "one"])].concat());
     check(&tilted, name, 30, 40, Level::Note);
@@ -115,7 +115,11 @@ fn unanswerable() {
         turns(40, &["Unanswerable", "unanswerable.", "unsuitable image"]),
     );
     check(&all, name, 40, 40, Level::Loud);
-    assert!(found(&all, name).sentence.ends_with("correct for 30.0 %"));
+    assert!(
+        found(&all, name)
+            .sentence
+            .ends_with("right for 30.0 % of the questions")
+    );
     assert_eq!(found(&all, "one answer").level, Level::Fine);
     let most = [turns(35, &["unanswerable"]), turns(5, &["cup"])].concat();
     check(&say(12, most), name, 35, 40, Level::Note);

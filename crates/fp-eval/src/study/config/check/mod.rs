@@ -24,7 +24,7 @@ const MOST_DRAWS: usize = 1_000_000;
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file can't be read.
-    #[error("cannot read {}", path.display())]
+    #[error("can't read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -251,14 +251,5 @@ fn dataset_problem(name: &str) -> Option<String> {
     if prefix == EMBEDDED {
         return dataset_selector(name).err().map(|error| error_text(&error));
     }
-    let folder = name.rsplit_once(':').map_or(name, |(folder, _)| folder);
-    if !Path::new(name).exists() && !Path::new(folder).exists() {
-        let meant = did_you_mean(name, splits());
-        let splits: Vec<&str> = splits().collect();
-        return Some(format!(
-            "no folder `{folder}`{meant}; expected the folder of a dataset, FOLDER:SPLIT, {}",
-            splits.join(" or ")
-        ));
-    }
     locate(name).err().map(|error| error_text(&error))
 }
