@@ -510,7 +510,7 @@ fn checkpoints() {
         &root.path().join("none"),
         &image,
         &[],
-        &["none/config.json"],
+        &["no folder", "none`", "expected the folder of a checkpoint"],
     );
 }
 

@@ -245,7 +245,7 @@ fn everything_wrong_with_a_folder_is_found_at_once() {
         "questions.jsonl:10: question \"9\": the image is 168×168, image_size says 100×100",
         "questions.jsonl:11: boxs: unknown key (did you mean `boxes`?); famly: unknown key (did you mean `family`?)",
         "questions.jsonl:12:",
-        "questions.jsonl:13: EOF",
+        "questions.jsonl:13: not valid JSON: EOF",
         "questions.jsonl:14: no image",
         "4 images can't be used (1 empty, 2 not an image, 1 damaged or truncated)",
         "cut.png: damaged PNG image",
@@ -320,7 +320,7 @@ fn one_bad_dataset_hides_no_other() {
         "benchmark.json: line 1: key `split` is missing; expected a text",
         "line 2: answer_rule: `exct` (did you mean `exact`?); expected one of: exact,",
         "line 3: licence: unknown key (did you mean `license`?)",
-        "questions.jsonl:1: EOF",
+        "questions.jsonl:1: not valid JSON: EOF",
         "not recognised as datasets:",
     ] {
         assert!(flat.contains(part), "{part}: {text}");

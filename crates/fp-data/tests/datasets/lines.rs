@@ -48,7 +48,7 @@ fn lines_of_questions() {
                 "not JSON",
                 QUESTIONS,
                 |bytes| append(bytes, b"{\"question_id\": 1,"),
-                Problems(Malformed, 1, "line 121: EOF"),
+                Problems(Malformed, 1, "line 121: not valid JSON: EOF"),
             ),
             (
                 "no text",

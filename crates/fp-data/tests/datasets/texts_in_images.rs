@@ -52,7 +52,7 @@ fn documents() {
                 "not JSON",
                 QUESTIONS,
                 |bytes| append(bytes, b"{\"question_id\": 1,"),
-                Problems(Malformed, 1, "line 121: EOF"),
+                Problems(Malformed, 1, "line 121: not valid JSON: EOF"),
             ),
             (
                 "number as text",
