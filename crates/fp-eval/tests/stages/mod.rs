@@ -409,9 +409,9 @@ fn a_file_of_selections_is_checked_before_anything_runs() {
 fn under_a_limit_the_lines_of_a_limited_run_suffice() {
     let world = World::new();
     let mut config = world.study_a();
-    run(&config, &RunOptions::new(&world.path("all"))).unwrap();
+    run(&config, &RunOptions::new(world.path("all"))).unwrap();
     config.limit = Some(2);
-    run(&config, &RunOptions::new(&world.path("limited"))).unwrap();
+    run(&config, &RunOptions::new(world.path("limited"))).unwrap();
     let lines = |folder: &str| {
         let folder = world.path(folder);
         let (spec, records) = (read_spec(&folder).unwrap(), read_records(&folder).unwrap());
