@@ -275,15 +275,20 @@ def speeds(ours, theirs):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(text, record):
+    """What a run is told by its command line; `record` names the files that it writes."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--warm-up", type=int, default=WARM_UP, help="rounds before them that aren't counted")
     parser.add_argument("--binary", default="target/release/examples/prefill_timings")
     parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
-    parser.add_argument("--record", type=Path, help="folder to write prefill.json and prefill.md to")
-    args = parser.parse_args()
+    parser.add_argument("--record", type=Path, help=f"folder to write {record}.json and {record}.md to")
+    return parser.parse_args()
+
+
+def main():
+    args = options(__doc__, "prefill")
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     transformers.logging.disable_progress_bar()

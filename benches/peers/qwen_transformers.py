@@ -15,7 +15,6 @@ Writes qwen.json and qwen.md to the folder; without one, prints the JSON. Ends w
 the two sides' logits differ. Needs torch 2.15, transformers 5.24.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -29,7 +28,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from prefill_transformers import DECODED, PAUSE, WARM_UP, FinePruner, commit, cpu, summary
+from prefill_transformers import DECODED, PAUSE, FinePruner, commit, cpu, options, summary
 
 SYSTEM, IMAGE, TEXT = 15, 576, 30
 IMAGE_TOKEN = 32000
@@ -148,14 +147,7 @@ def markdown(record):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="rounds before them that aren't counted")
-    parser.add_argument("--binary", default="target/release/examples/prefill_timings")
-    parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
-    parser.add_argument("--record", type=Path, help="folder to write qwen.json and qwen.md to")
-    args = parser.parse_args()
+    args = options(__doc__, "qwen")
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     transformers.logging.disable_progress_bar()

@@ -102,47 +102,51 @@ pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, Strin
 
 /// Parses h for commands that select with one number of heads.
 pub(crate) fn parse_num_heads(text: &str) -> std::result::Result<OneOrAll<usize>, String> {
-    text.parse().map_err(|_| {
-        "expected a whole number from 1 to the number of heads, or all; lists and shares are for \
-         study"
-            .to_owned()
-    })
+    number(
+        text,
+        "a whole number from 1 to the number of heads, or all; lists and shares are for study",
+    )
 }
 
 /// Parses a number of image tokens.
 pub(crate) fn parse_kept(text: &str) -> std::result::Result<usize, String> {
-    text.parse()
-        .map_err(|_| "expected a whole number such as 166".to_owned())
+    number(text, "a whole number such as 166")
 }
 
 /// Parses a layer average of visual tokens.
 pub(crate) fn parse_average(text: &str) -> std::result::Result<f64, String> {
-    text.parse()
-        .map_err(|_| "expected a number such as 192".to_owned())
+    number(text, "a number such as 192")
 }
 
 /// Parses a share of the image tokens.
 pub(crate) fn parse_share(text: &str) -> std::result::Result<f64, String> {
-    text.parse()
-        .map_err(|_| "expected a number such as 0.333".to_owned())
+    number(text, "a number such as 0.333")
+}
+
+fn number<T: FromStr>(text: &str, expected: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|_| format!("expected {expected}"))
 }
 
 /// An error of budgets, heads or layers that names the flag which set them; `asked` are the budgets
 /// of flags.
 pub(crate) fn name_flag(error: &BudgetError, asked: &[TokenBudget]) -> anyhow::Error {
     let text = error.to_string();
-    match error {
-        BudgetError::Heads { .. } => anyhow!("--num-selected-heads: {text}"),
-        BudgetError::PruneLayer { .. } => anyhow!("--prune-layer: {text}"),
-        _ => {
-            let named = asked.iter().find_map(|budget| {
-                let rest = text.strip_prefix(&budget.to_string())?;
-                // Not the number 16 for a text about 166.
-                let is_whole = !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-                is_whole.then(|| anyhow!("{}{rest}", flag_of(budget)))
-            });
-            named.unwrap_or_else(|| anyhow!("{text}"))
+    let budget = match error {
+        BudgetError::Heads { .. } => return anyhow!("--num-selected-heads: {text}"),
+        BudgetError::PruneLayer { .. } => return anyhow!("--prune-layer: {text}"),
+        BudgetError::Kept { budget, .. } => asked.iter().find(|it| it.to_string() == *budget),
+        BudgetError::Average { average, .. } => {
+            let given = TokenBudget::AverageVisualTokens(*average);
+            asked.iter().find(|it| **it == given)
         }
+        _ => None,
+    };
+    match budget {
+        Some(budget) => anyhow!(
+            "{}",
+            text.replacen(&budget.to_string(), &flag_of(budget), 1)
+        ),
+        None => anyhow!("{text}"),
     }
 }
 

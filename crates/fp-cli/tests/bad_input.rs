@@ -627,7 +627,7 @@ fn all_flags_of_a_study_are_checked_before_it_starts() {
     fail(
         &["study", "--config", &missing],
         &[
-            &format!("cannot read {missing}: No such file"),
+            &format!("can't read {missing}: No such file"),
             "{\"study\": \"a\"} is a whole configuration",
         ],
     );

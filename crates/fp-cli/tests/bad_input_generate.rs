@@ -553,7 +553,7 @@ fn study(model: &Path) -> common::Output {
 
 #[test]
 fn folders_that_are_no_full_model() {
-    // An adapter beside the weights, and then without them.
+    // An adapter in the folder of full weights, then the adapter alone.
     let root = copy_of(&golden("model"));
     let adapter = json!({"base_model_name_or_path": "someone/base", "peft_type": "LORA"});
     write_json(&root.path().join("adapter_config.json"), &adapter);

@@ -52,9 +52,9 @@ pub fn p_number(p: f64) -> String {
 
 /// A p value with `digits` decimals, such as `0.0123`, or `<0.0001` below what they can show.
 pub fn p_fixed(p: f64, digits: usize) -> String {
-    let smallest = format!("{:.digits$}", 0.1_f64.powi(digits as i32));
-    if smallest.parse().is_ok_and(|smallest: f64| p < smallest) {
-        format!("<{smallest}")
+    let smallest = 10_f64.powi(digits as i32).recip();
+    if p < smallest {
+        format!("<{smallest:.digits$}")
     } else {
         format!("{p:.digits$}")
     }

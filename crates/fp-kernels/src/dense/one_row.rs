@@ -70,7 +70,7 @@ mod x86 {
 
     use super::super::halves::HalfFormat;
     use super::super::level::multiply_add;
-    use super::super::turn::{Half, STEP, turned_16};
+    use super::super::turn::{Half, STEP, format_of, turned_16, widened};
     use super::{PANEL, Prefetch, Rows};
 
     /// Iterates over the tiles of a panel: `$term(sum, pair, lanes)` adds the terms of pair
@@ -105,23 +105,6 @@ mod x86 {
         }};
     }
 
-    /// Both values of each lane, widened to `f32`.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn widened<const F16: bool>(lanes: __m512i) -> [__m512; 2] {
-        if F16 {
-            let low = _mm512_cvtepi32_epi16(lanes);
-            let high = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(lanes));
-            [_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)]
-        } else {
-            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-            [
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(lanes)),
-                _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
-            ]
-        }
-    }
-
     /// # Safety
     /// All rows are as long as `x`.
     #[target_feature(enable = "avx512f")]
@@ -138,11 +121,7 @@ mod x86 {
             let sum = _mm512_fmadd_ps(_mm512_set1_ps(first), low, sum);
             _mm512_fmadd_ps(_mm512_set1_ps(second), high, sum)
         });
-        let format = if F16 {
-            HalfFormat::F16
-        } else {
-            HalfFormat::Bf16
-        };
+        let format = format_of(F16);
         for (sum, row) in sums.iter_mut().zip(rows) {
             for (&value, &x) in row[done..].iter().zip(&x[done..]) {
                 *sum = multiply_add::<true>(x, format.widen(value), *sum);

@@ -72,7 +72,7 @@ fn widen_portable(format: HalfFormat, rows: &Rows<'_>, first: usize, out: &mut [
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::turned_16;
+pub(super) use x86::{format_of, turned_16, widened};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -125,7 +125,24 @@ mod x86 {
     }
     pub(in crate::dense) use turned_16;
 
-    fn format_of(is_f16: bool) -> HalfFormat {
+    /// Both values of each lane, widened to `f32`.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(in crate::dense) fn widened<const F16: bool>(lanes: __m512i) -> [__m512; 2] {
+        if F16 {
+            let low = _mm512_cvtepi32_epi16(lanes);
+            let high = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(lanes));
+            [_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)]
+        } else {
+            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            [
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(lanes)),
+                _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
+            ]
+        }
+    }
+
+    pub(in crate::dense) fn format_of(is_f16: bool) -> HalfFormat {
         if is_f16 {
             HalfFormat::F16
         } else {
@@ -150,17 +167,7 @@ mod x86 {
                 let turned = turned_16!(rows, half * 16, first + tile * STEP, far);
                 let slots = slots.as_chunks_mut::<2>().0;
                 for ([slot, next], lanes) in slots.iter_mut().zip(turned) {
-                    let (value, value_after) = if F16 {
-                        let low = _mm512_cvtepi32_epi16(lanes);
-                        let high = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(lanes));
-                        (_mm512_cvtph_ps(low), _mm512_cvtph_ps(high))
-                    } else {
-                        let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-                        (
-                            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(lanes)),
-                            _mm512_castsi512_ps(_mm512_and_si512(lanes, upper)),
-                        )
-                    };
+                    let [value, value_after] = widened::<F16>(lanes);
                     // SAFETY: half of the 32 values of a slot.
                     unsafe {
                         _mm512_storeu_ps(slot.as_mut_ptr().add(half * 16), value);

@@ -6,7 +6,7 @@ use cudarc::driver::CudaSlice;
 
 use super::cuda_device;
 use super::gather::{Columns, rows_of};
-use super::rows::{NormWeights, add_and_norm, norm_of};
+use super::rows::{NormWeights, add_and_norm, add_to, norm_of};
 use super::values::{Element, copy_of, tensor};
 use crate::error::Result;
 
@@ -58,14 +58,7 @@ impl<'a, T: Element> Residual<'a, T> {
     /// The sum of everything, `[T, D]`.
     pub(crate) fn finish(mut self) -> Result<Tensor> {
         if let Some(add) = &self.add {
-            // The norm's kernel does the addition; its normed output is discarded, so any weight
-            // will do.
-            let weight = add.narrow(0, 0, 1)?.flatten_all()?;
-            self.normed(NormWeights {
-                weight: &weight,
-                bias: None,
-                epsilon: 1.0,
-            })?;
+            add_to(self.device, &mut self.values, add, self.dims.0)?;
         }
         Ok(tensor(self.values, self.dims, self.device))
     }

@@ -56,13 +56,31 @@ fn added_of<T: Element>(
 
 /// `x + y`, `[T, D]` each.
 pub(crate) fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    by_format!(x.dtype(), "rows", sum_of(x, y))
+}
+
+fn sum_of<T: Element>(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (device, dims) = (cuda_device(x)?, x.dims2()?);
+    let mut sum = copy_of::<T>(x)?;
+    add_to(device, &mut sum, y, dims.0)?;
+    Ok(tensor(sum, dims, device))
+}
+
+/// Adds rows `add [T, D]` to the residual stream.
+pub(super) fn add_to<T: Element>(
+    device: &CudaDevice,
+    residual: &mut CudaSlice<T>,
+    add: &Tensor,
+    num_rows: usize,
+) -> Result<()> {
     // The norm's kernel does the addition; its normed output is discarded, so any weight will do.
     let weights = NormWeights {
-        weight: &y.narrow(0, 0, 1)?.flatten_all()?,
+        weight: &add.narrow(0, 0, 1)?.flatten_all()?,
         bias: None,
         epsilon: 1.0,
     };
-    added_and_normed(x, y, weights).map(|(sum, _)| sum)
+    add_and_norm(device, residual, add, num_rows, weights)?;
+    Ok(())
 }
 
 /// Adds rows `add [T, D]` to the residual stream and returns the norm of the sum.

@@ -75,7 +75,7 @@ impl OverlayFile {
         kept.dedup();
         let tiles = inputs.stitched(config)?;
         let num_drawn = num_cells + tiles.as_ref().map_or(0, |(_, [w, h])| w * h);
-        let undrawn = num_tokens - num_drawn;
+        let undrawn = num_tokens.saturating_sub(num_drawn);
         if tiles.is_some() || undrawn > 0 {
             let place = if tiles.is_some() {
                 "that end rows"

@@ -397,9 +397,9 @@ pub(crate) fn config_path(given: Option<&Path>) -> Result<PathBuf> {
 /// Reads a configuration's file.
 pub(crate) fn read_config(path: &Path) -> Result<ConfigFile> {
     ConfigFile::read(path).map_err(|error| match error {
-        ConfigError::Io { path, source } if source.kind() == ErrorKind::NotFound => anyhow!(
-            "cannot read {}: {source}; a file with {{\"study\": \"a\"}} is a whole configuration",
-            path.display()
+        ConfigError::Io { ref source, .. } if source.kind() == ErrorKind::NotFound => anyhow!(
+            "{}; a file with {{\"study\": \"a\"}} is a whole configuration",
+            fp_scoring::error_text(&error)
         ),
         other => other.into(),
     })

@@ -120,8 +120,9 @@ impl<'a, T: Element> Tables<'a, T> {
         gpu(plan.add_layer(&stream, num_patches, false, &[all]))?;
         let run = memory.to_append::<T>(num_patches)?;
         let (cosines, sines) = cosines_and_sines(angles.iter().copied(), angles.len());
-        let numbers = 0..num_patches as u32;
-        let rows: Vec<u32> = numbers.chain((0..num_patches).map(|_| 0)).collect();
+        let rows: Vec<u32> = (0..num_patches as u32)
+            .chain(std::iter::repeat_n(0, num_patches))
+            .collect();
         Ok(Tables {
             angles: gpu(RotaryAngles::of_rows(
                 &stream,
