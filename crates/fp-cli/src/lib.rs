@@ -80,6 +80,7 @@ enum Command {
 /// Runs a command line, which begins with the program's name, and returns the exit code. Output and
 /// errors go to the standard streams.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    fp_kernels::retain_freed_memory();
     let args = arguments::normalize_flags(args);
     let json = arguments::asks_for_json(&args);
     let cli = match Cli::try_parse_from(&args) {

@@ -21,7 +21,7 @@
 //! assert_eq!(top_r(&importance, 2)?.kept, [1, 2]);
 //! # Ok::<(), fp_kernels::KernelError>(())
 //! ```
-#![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files, an allocator
+#![allow(unsafe_code)] // calls into code compiled for a detected instruction set, mapped files, allocators
 
 #[cfg(feature = "counting-allocator")]
 mod allocator;
@@ -33,6 +33,7 @@ mod element;
 mod error;
 #[cfg(test)]
 mod error_kinds;
+mod heap;
 mod isa;
 pub mod map;
 mod statistics;
@@ -41,5 +42,6 @@ mod statistics;
 pub use allocator::CountingAllocator;
 pub use element::{Element, Key};
 pub use error::KernelError;
+pub use heap::retain_freed_memory;
 pub use isa::Isa;
 pub use statistics::{HeadStatistics, Normalization, StatisticsOptions};

@@ -86,6 +86,7 @@ enum Stage {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    fp_kernels::retain_freed_memory();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let is_setting = |arg: &&String| arg.starts_with("--");
     let settings: Vec<&String> = args.iter().filter(is_setting).collect();

@@ -1,6 +1,7 @@
 //! Weight matrices in the layout that the matrix kernel reads.
 
 use super::micro::PANEL;
+use super::panels::Panels;
 
 /// A weight matrix `[out, in]`, stored as panels of a few outputs.
 ///
@@ -10,7 +11,7 @@ use super::micro::PANEL;
 /// exists in memory.
 #[derive(Debug, Clone)]
 pub struct PackedMatrix {
-    panels: Vec<[f32; PANEL]>,
+    panels: Panels,
     num_out: usize,
     num_in: usize,
 }
@@ -26,7 +27,7 @@ impl PackedMatrix {
             "empty matrix [{num_out}, {num_in}]"
         );
         PackedMatrix {
-            panels: vec![[0.0; PANEL]; num_out.div_ceil(PANEL) * num_in],
+            panels: Panels::zeros(num_out.div_ceil(PANEL) * num_in),
             num_out,
             num_in,
         }
@@ -97,7 +98,7 @@ impl PackedMatrix {
 
     /// Bytes of the matrix.
     pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.panels.as_slice())
+        size_of_val(&*self.panels)
     }
 
     pub(crate) fn num_panels(&self) -> usize {

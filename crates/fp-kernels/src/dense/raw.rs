@@ -1,5 +1,7 @@
 //! Output buffers that several threads fill in disjoint parts.
 
+use std::ops::Range;
+
 use super::micro::PANEL;
 
 /// A `[rows, cols]` buffer that several threads fill.
@@ -12,17 +14,33 @@ pub(crate) struct OutputMatrix {
     cols: usize,
 }
 
-// SAFETY: the pointer is used only through `write` and `read`, whose callers guarantee that no
+// SAFETY: the pointer is used only in `unsafe` code, whose callers guarantee that no
 // two threads access the same elements.
 unsafe impl Send for OutputMatrix {}
 // SAFETY: as above.
 unsafe impl Sync for OutputMatrix {}
 
 impl OutputMatrix {
+    /// Address of the first of `rows`, each of which has `len` values from `col` on.
+    ///
+    /// # Panics
+    /// If they are out of bounds, or there are none.
+    #[inline(always)]
+    pub(crate) fn rows(&self, rows: Range<usize>, col: usize, len: usize) -> *mut f32 {
+        self.at(rows.end - 1, col, len);
+        self.at(rows.start, col, len)
+    }
+
     #[inline(always)]
     fn at(&self, row: usize, col: usize, len: usize) -> *mut f32 {
         assert!(row < self.rows && len <= self.cols && col <= self.cols - len);
         self.data.wrapping_add(row * self.cols + col)
+    }
+
+    /// Address of the first value.
+    #[inline(always)]
+    pub(crate) fn data(&self) -> *const f32 {
+        self.data
     }
 
     /// Writes `values` to `row`, starting at `col`.

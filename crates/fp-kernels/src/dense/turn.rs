@@ -72,7 +72,7 @@ fn widen_portable(format: HalfFormat, rows: &Rows<'_>, first: usize, out: &mut [
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{format_of, turned_16, widened};
+pub(super) use x86::{format_of, transposed_16, turned_16, widened};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -81,21 +81,11 @@ mod x86 {
     use super::super::halves::{Half, HalfFormat};
     use super::{PANEL, Prefetch, Rows, STEP, widen_portable};
 
-    /// Transposed pairs of values of 16 rows, from index `start` on: register `p` holds pair `p`
-    /// of each row. A macro, since a function would return its 16 registers through memory.
-    macro_rules! turned_16 {
-        ($rows:expr, $lane:expr, $start:expr, $far:expr) => {{
-            let mut r = [_mm512_setzero_si512(); 16];
-            for (index, r) in r.iter_mut().enumerate() {
-                let row: &[Half] = $rows[$lane + index];
-                let far: *const i8 = $far($lane + index);
-                // SAFETY: 32 values are 64 bytes, and the caller checked that all rows extend
-                // that far; a prefetch may be out of bounds.
-                unsafe {
-                    _mm_prefetch::<_MM_HINT_T1>(far);
-                    *r = _mm512_loadu_si512(row.as_ptr().add($start).cast());
-                }
-            }
+    /// Transposes 16 registers of 16 lanes of 32 bits. A macro, since a function would return its
+    /// registers through memory.
+    macro_rules! transposed_16 {
+        ($rows:ident) => {{
+            let r: [__m512i; 16] = $rows;
             // Two rows at a time, then four; 128-bit lane `l` holds columns 4l..4l + 4.
             let mut u = [_mm512_setzero_si512(); 16];
             for quad in 0..4 {
@@ -121,6 +111,26 @@ mod x86 {
                 out[12 + c] = _mm512_shuffle_i32x4::<0xdd>(odd, odd_after);
             }
             out
+        }};
+    }
+    pub(in crate::dense) use transposed_16;
+
+    /// Transposed pairs of values of 16 rows, from index `start` on: register `p` holds pair `p`
+    /// of each row.
+    macro_rules! turned_16 {
+        ($rows:expr, $lane:expr, $start:expr, $far:expr) => {{
+            let mut r = [_mm512_setzero_si512(); 16];
+            for (index, r) in r.iter_mut().enumerate() {
+                let row: &[Half] = $rows[$lane + index];
+                let far: *const i8 = $far($lane + index);
+                // SAFETY: 32 values are 64 bytes, and the caller checked that all rows extend
+                // that far; a prefetch may be out of bounds.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(far);
+                    *r = _mm512_loadu_si512(row.as_ptr().add($start).cast());
+                }
+            }
+            $crate::dense::turn::transposed_16!(r)
         }};
     }
     pub(in crate::dense) use turned_16;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::level::{for_level, multiply_add};
-use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
+use super::super::micro::{PANEL, product};
 use super::super::raw::OutputMatrix;
 use super::head::{Head, exponentials};
 
@@ -58,12 +58,9 @@ impl Head<'_> {
                 turn(keys, &mut turned);
                 let blocks = scores.chunks_mut(self.level.block_rows() * stride);
                 for (block, query) in blocks.zip(&queries) {
-                    let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
                     let count = block.len() / stride;
-                    accumulate(self.level, count, query, &turned, &mut sums);
-                    for (scores, sums) in block.chunks_exact_mut(stride).zip(&sums) {
-                        scores[first..first + PANEL].copy_from_slice(sums);
-                    }
+                    let out = &mut block[first..];
+                    product(self.level, count, query, &turned, out, stride);
                 }
                 first += keys.len() / head_dim;
             }

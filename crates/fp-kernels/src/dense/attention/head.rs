@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::gemm::Blocks;
+use super::super::interleave::interleave_over;
 use super::super::level::{Level, for_level};
 use super::super::math;
-use super::super::micro::{MAX_BLOCK_ROWS, PANEL, accumulate};
+use super::super::micro::{MAX_BLOCK_ROWS, PANEL, product};
+use super::super::panels::Panels;
 use super::super::raw::OutputMatrix;
 use super::{AttentionShape, KeyValues, SequenceQueries};
 
@@ -68,6 +70,7 @@ impl Head<'_> {
         let values = self.pack_values(visible);
         let blocks = Blocks::new(rows.len(), self.level.block_rows());
         let mut scratch = Scratch::new(visible, head_dim);
+        let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
         for head in self.query_heads() {
             for block in blocks.iter() {
                 let block: Vec<usize> = block.map(|row| rows.start + row).collect();
@@ -76,14 +79,8 @@ impl Head<'_> {
                 for (panel, values) in values.chunks_exact(visible).enumerate() {
                     let col = panel * PANEL;
                     let width = PANEL.min(head_dim - col);
-                    let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
-                    accumulate(
-                        self.level,
-                        block.len(),
-                        weights,
-                        &values[..limit],
-                        &mut sums,
-                    );
+                    let (values, out) = (&values[..limit], sums.as_flattened_mut());
+                    product(self.level, block.len(), weights, values, out, PANEL);
                     for ((sums, &row), &total) in sums.iter_mut().zip(&block).zip(&scratch.totals) {
                         let scale = 1.0 / total;
                         sums.iter_mut().for_each(|sum| *sum *= scale);
@@ -153,33 +150,28 @@ impl Head<'_> {
             .take(limit.div_ceil(PANEL))
             .enumerate()
         {
-            let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
-            accumulate(
-                self.level,
-                count,
-                &query[..head_dim * count],
-                keys,
-                &mut sums,
-            );
-            for (scores, sums) in scores.chunks_exact_mut(*stride).zip(&sums).take(count) {
-                scores[panel * PANEL..][..PANEL].copy_from_slice(sums);
-            }
+            let query = &query[..head_dim * count];
+            let out = &mut scores[panel * PANEL..];
+            product(self.level, count, query, keys, out, *stride);
         }
         for (lane, (scores, &row)) in scores.chunks_exact_mut(*stride).zip(rows).enumerate() {
             let (seen, unseen) = scores[..limit].split_at_mut(self.sequence.visible(row));
             unseen.fill(0.0);
             totals[lane] = exponentials(self.level, seen);
-            for (slot, &score) in interleaved.chunks_exact_mut(count).zip(&scores[..limit]) {
-                slot[lane] = score;
-            }
         }
+        let by_row: Vec<&[f32]> = scores
+            .chunks_exact(*stride)
+            .take(count)
+            .map(|scores| &scores[..limit])
+            .collect();
+        interleave_over(self.level, &by_row, &mut interleaved[..limit * count]);
         limit
     }
 
     /// The first `count` keys as panels `[head_dim][PANEL keys]`.
-    fn pack_keys(&self, count: usize) -> Vec<[f32; PANEL]> {
+    fn pack_keys(&self, count: usize) -> Panels {
         let head_dim = self.shape.head_dim;
-        let mut packed = vec![[0.0; PANEL]; count.div_ceil(PANEL) * head_dim];
+        let mut packed = Panels::zeros(count.div_ceil(PANEL) * head_dim);
         let mut index = 0;
         for keys in self.key_runs() {
             for key in keys.chunks_exact(head_dim).take(count - index) {
@@ -194,8 +186,8 @@ impl Head<'_> {
     }
 
     /// The first `count` values as panels `[count][PANEL of head_dim]`.
-    fn pack_values(&self, count: usize) -> Vec<[f32; PANEL]> {
-        let mut packed = vec![[0.0; PANEL]; self.shape.head_dim.div_ceil(PANEL) * count];
+    fn pack_values(&self, count: usize) -> Panels {
+        let mut packed = Panels::zeros(self.shape.head_dim.div_ceil(PANEL) * count);
         let mut index = 0;
         for values in self.value_runs() {
             for value in values.chunks_exact(self.shape.head_dim).take(count - index) {

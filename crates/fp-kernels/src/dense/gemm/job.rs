@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::super::halves::{HalfFormat, HalfMatrix};
 use super::super::level::Level;
-use super::super::micro::{
-    MAX_BLOCK_ROWS, PANEL, Prefetch, Sums, accumulate_pairs, accumulate_prefetching,
-};
+use super::super::micro::{MAX_BLOCK_ROWS, PANEL, Prefetch, SumRows, accumulate, accumulate_pairs};
 use super::super::one_row::{self, OneRow};
+use super::super::panels::Panels;
 use super::super::raw::OutputMatrix;
 use super::super::turn;
+use super::sums::{StartValues, SumsPosition};
 use super::{Blocks, Weights};
 
 /// Steps that are summed before the sums are written back to memory. A panel's part of this
@@ -67,7 +67,7 @@ impl Terms {
 
 thread_local! {
     /// Transposed panels of two-byte weights, in the kernel's layout.
-    static TURNED: RefCell<Vec<[f32; PANEL]>> = const { RefCell::new(Vec::new()) };
+    static TURNED: RefCell<Panels> = RefCell::default();
 }
 
 /// Data that all tasks of one product share.
@@ -79,8 +79,7 @@ pub(super) struct Job<'a> {
     pub(super) weights: Weights<'a>,
     pub(super) num_steps: usize,
     pub(super) depth: usize,
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) residual: Option<&'a [f32]>,
+    pub(super) start: StartValues<'a>,
 }
 
 impl Job<'_> {
@@ -112,7 +111,7 @@ impl Job<'_> {
             let col = panel * PANEL;
             let width = PANEL.min(matrix.num_out() - col);
             let mut sums = [0.0; PANEL];
-            self.start(0, col, &mut sums[..width]);
+            self.start.write(0, col, &mut sums[..width]);
             let next = self.next_panel(matrix, panel, 0);
             row.accumulate(&matrix.panel_rows(panel), next, &mut sums);
             // SAFETY: tasks own disjoint panels, so disjoint columns.
@@ -134,7 +133,7 @@ impl Job<'_> {
                     .collect();
                 let needed = panels.len() * self.depth.min(self.num_steps);
                 if turned.len() < needed {
-                    turned.resize(needed, [0.0; PANEL]);
+                    *turned = Panels::zeros(needed);
                 }
                 for steps in self.slices() {
                     let turned = &mut turned[..panels.len() * steps.len()];
@@ -208,47 +207,48 @@ impl Job<'_> {
         turned: &[[f32; PANEL]],
         output: &OutputMatrix,
     ) {
-        let (num_out, num_rows) = (self.weights.num_out(), self.blocks.num_rows());
+        let num_rows = self.blocks.num_rows();
         let mut rows = &self.rows[steps.start * num_rows..];
-        let mut sums = [[0.0; PANEL]; MAX_BLOCK_ROWS];
+        let mut buffer = [[0.0; PANEL]; MAX_BLOCK_ROWS];
         for (index, block) in self.blocks.iter().enumerate() {
             let (a, rest) = rows.split_at(block.len() * steps.len());
             rows = rest;
             for panel in panels.clone() {
-                let col = panel * PANEL;
-                let width = PANEL.min(num_out - col);
-                for (sums, row) in sums.iter_mut().zip(block.clone()) {
-                    if steps.start > 0 {
-                        // SAFETY: tasks own disjoint panels, so disjoint columns; the slice
-                        // before this one wrote these elements.
-                        unsafe { output.read(row, col, &mut sums[..width]) };
-                    } else {
-                        self.start(row, col, &mut sums[..width]);
-                    }
-                }
                 let b = match self.weights {
                     Weights::Packed(matrix) => matrix.panel(panel, steps.clone()),
                     Weights::Half(_) => {
                         &turned[(panel - panels.start) * steps.len()..][..steps.len()]
                     }
                 };
-                let place = BlockPosition {
+                let position = BlockPosition {
                     panel,
                     next: panel + panels.len(),
                     end: steps.end,
                     block: index,
                 };
+                let after = if panel + 1 < panels.end {
+                    (block.start, panel + 1)
+                } else {
+                    (block.end, panels.start)
+                };
+                let place = SumsPosition {
+                    start: self.start,
+                    output,
+                    rows: block.clone(),
+                    panel,
+                    is_first: steps.start == 0,
+                };
+                let mut sums = place.begin(after, &mut buffer);
                 let pieces = self.pieces();
                 for piece in 0..pieces {
                     let [from, to] = [piece, piece + 1].map(|at| at * steps.len() / pieces);
                     let a = &a[from * block.len()..to * block.len()];
-                    let prefetch = self.prefetch(&place, piece, to - from);
-                    self.accumulate(block.len(), a, &b[from..to], prefetch, &mut sums);
+                    let prefetch = self.prefetch(&position, piece, to - from);
+                    // SAFETY: these sums are in the buffer, or in columns that this task owns.
+                    unsafe { self.accumulate(block.len(), a, &b[from..to], prefetch, sums) };
+                    sums = sums.continued();
                 }
-                for (sums, row) in sums.iter().zip(block.clone()) {
-                    // SAFETY: tasks own disjoint columns.
-                    unsafe { output.write(row, col, &sums[..width]) };
-                }
+                place.end(&buffer);
             }
         }
     }
@@ -298,32 +298,23 @@ impl Job<'_> {
         }
     }
 
-    fn accumulate(
+    /// # Safety
+    /// As for [`accumulate`].
+    unsafe fn accumulate(
         &self,
         count: usize,
         a: &[f32],
         b: &[[f32; PANEL]],
         prefetch: Prefetch,
-        sums: &mut Sums,
+        sums: SumRows,
     ) {
-        match self.terms {
-            Terms::Single | Terms::Swapped => {
-                accumulate_prefetching(self.level, count, a, b, prefetch, sums);
-            }
-            Terms::Pairs => accumulate_pairs(count, a, b, prefetch, sums),
-        }
-    }
-
-    fn start(&self, row: usize, col: usize, sums: &mut [f32]) {
-        let num_out = self.weights.num_out();
-        let width = sums.len();
-        match self.residual {
-            Some(residual) => sums.copy_from_slice(&residual[row * num_out + col..][..width]),
-            None => sums.fill(0.0),
-        }
-        if let Some(bias) = self.bias {
-            for (sum, &bias) in sums.iter_mut().zip(&bias[col..]) {
-                *sum += bias;
+        // SAFETY: the caller guarantees the sums.
+        unsafe {
+            match self.terms {
+                Terms::Single | Terms::Swapped => {
+                    accumulate(self.level, count, a, b, prefetch, sums);
+                }
+                Terms::Pairs => accumulate_pairs(count, a, b, prefetch, sums),
             }
         }
     }

@@ -22,6 +22,7 @@
 
 mod job;
 mod rows;
+mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use super::raw::filled;
 use job::Job;
 pub(super) use job::Terms;
 pub(crate) use rows::Blocks;
+use sums::StartValues;
 
 /// Panels that one task takes, so that rows are read from the outer cache levels once per this
 /// many panels' columns.
@@ -50,6 +52,18 @@ pub enum Start<'a> {
     Residual(&'a [f32]),
     /// A bias `[out]` plus a residual `[T, out]`.
     BiasAndResidual(&'a [f32], &'a [f32]),
+}
+
+impl<'a> Start<'a> {
+    /// Bias and residual, if there are any.
+    fn parts(self) -> (Option<&'a [f32]>, Option<&'a [f32]>) {
+        match self {
+            Start::Zero => (None, None),
+            Start::Bias(bias) => (Some(bias), None),
+            Start::Residual(residual) => (None, Some(residual)),
+            Start::BiasAndResidual(bias, residual) => (Some(bias), Some(residual)),
+        }
+    }
 }
 
 /// The right operand of a product, `[out, in]`.
@@ -166,7 +180,7 @@ fn check(x: &[f32], num_rows: usize, weights: Weights<'_>, start: Start<'_>) {
         num_rows * num_in,
         "x is not [{num_rows}, {num_in}]"
     );
-    let (bias, residual) = parts(start);
+    let (bias, residual) = start.parts();
     if let Some(bias) = bias {
         assert_eq!(bias.len(), num_out, "bias is not [{num_out}]");
     }
@@ -176,16 +190,6 @@ fn check(x: &[f32], num_rows: usize, weights: Weights<'_>, start: Start<'_>) {
             num_rows * num_out,
             "residual is not [{num_rows}, {num_out}]"
         );
-    }
-}
-
-/// Bias and residual, if there are any.
-fn parts(start: Start<'_>) -> (Option<&[f32]>, Option<&[f32]>) {
-    match start {
-        Start::Zero => (None, None),
-        Start::Bias(bias) => (Some(bias), None),
-        Start::Residual(residual) => (None, Some(residual)),
-        Start::BiasAndResidual(bias, residual) => (Some(bias), Some(residual)),
     }
 }
 
@@ -201,11 +205,10 @@ fn multiply(
     if num_rows == 0 {
         return Vec::new();
     }
-    let (bias, residual) = parts(start);
     let blocks = Blocks::new(num_rows, level.block_rows());
     let num_steps = x.len() / num_rows;
     let depth = job::depth(blocks.count());
-    let rows = rows::pack(x, num_steps, depth, &blocks);
+    let rows = rows::pack(level, x, num_steps, depth, &blocks);
     let num_panels = weights.num_panels();
     // A product of few rows is short: smaller tasks keep all threads busy.
     let group = if num_panels < GROUP * 2 * rayon::current_num_threads() {
@@ -221,8 +224,10 @@ fn multiply(
         weights,
         num_steps,
         depth,
-        bias,
-        residual,
+        start: StartValues {
+            start,
+            num_out: weights.num_out(),
+        },
     };
     // SAFETY: the panels of the tasks cover all columns, and their blocks cover all rows.
     unsafe {

@@ -5,6 +5,9 @@ use std::ops::Range;
 use half::bf16;
 use rayon::prelude::*;
 
+use super::super::interleave::interleave;
+use super::super::level::Level;
+
 /// A partition of the rows into blocks whose sizes differ by at most one.
 pub(crate) struct Blocks {
     starts: Vec<usize>,
@@ -35,14 +38,21 @@ impl Blocks {
 
 /// `x [T, steps]` in the kernel's layout: for each slice of `depth` steps and each block of rows,
 /// `[steps][rows of the block]`.
-pub(super) fn pack(x: &[f32], num_steps: usize, depth: usize, blocks: &Blocks) -> Vec<f32> {
+pub(super) fn pack(
+    level: Level,
+    x: &[f32],
+    num_steps: usize,
+    depth: usize,
+    blocks: &Blocks,
+) -> Vec<f32> {
     let num_rows = blocks.num_rows();
     if num_rows == 1 {
         return x.to_vec();
     }
-    let mut packed = vec![0.0; x.len()];
+    let mut packed = Vec::with_capacity(x.len());
     let mut parts = Vec::new();
-    for (slice, mut rest) in packed.chunks_mut(depth * num_rows).enumerate() {
+    let slots = &mut packed.spare_capacity_mut()[..x.len()];
+    for (slice, mut rest) in slots.chunks_mut(depth * num_rows).enumerate() {
         let steps = slice * depth..((slice + 1) * depth).min(num_steps);
         for block in blocks.iter() {
             let (part, tail) = rest.split_at_mut(block.len() * steps.len());
@@ -53,20 +63,15 @@ pub(super) fn pack(x: &[f32], num_steps: usize, depth: usize, blocks: &Blocks) -
     parts
         .into_par_iter()
         .with_min_len(4)
-        .for_each(|(steps, block, part)| interleave(x, num_steps, steps, block, part));
+        .for_each(|(steps, block, part)| {
+            let rows: Vec<&[f32]> = block
+                .map(|row| &x[row * num_steps..][steps.clone()])
+                .collect();
+            interleave(level, &rows, part);
+        });
+    // SAFETY: the parts cover all slots, and each was filled.
+    unsafe { packed.set_len(x.len()) };
     packed
-}
-
-/// Transposes `x[rows][steps]` to `[steps][rows]`.
-#[inline]
-fn interleave(x: &[f32], stride: usize, steps: Range<usize>, rows: Range<usize>, out: &mut [f32]) {
-    let count = rows.len();
-    for (lane, row) in rows.enumerate() {
-        let values = &x[row * stride + steps.start..row * stride + steps.end];
-        for (slot, &value) in out.chunks_exact_mut(count).zip(values) {
-            slot[lane] = value;
-        }
-    }
 }
 
 /// Rows `[T, in]` rounded to `bf16`, two values per lane with the first in the lower half: `[T,
