@@ -284,11 +284,20 @@ def options(text, record):
     parser.add_argument("--binary", default="target/release/examples/prefill_timings")
     parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
     parser.add_argument("--record", type=Path, help=f"folder to write {record}.json and {record}.md to")
-    return parser.parse_args()
+    parser.add_argument("--formats", nargs="*", default=["bf16"], help="formats of weights beside f32")
+    parser.add_argument("--instructions", choices=["avx2"], help="confine both sides to these")
+    args = parser.parse_args()
+    # The libraries below PyTorch read these when they are loaded.
+    limits = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+    if args.instructions and any(os.environ.get(name) != value for name, value in limits.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **limits})
+    args.settings = [f"--instructions={args.instructions}"] if args.instructions else []
+    return args
 
 
 def main():
     args = options(__doc__, "prefill")
+    chosen = lambda sides: {name: how for name, how in sides.items() if name.split()[0] in ["f32", *args.formats]}
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     transformers.logging.disable_progress_bar()
@@ -300,8 +309,8 @@ def main():
         ids[SYSTEM] = IMAGE_TOKEN
         inputs = str(Path(root) / "inputs.safetensors")
         save_file({"pixel_values": pixels, "input_ids": ids}, inputs)
-        theirs = {name: Transformers(root, pixels, ids, *how) for name, how in THEIRS.items()}
-        ours = {name: FinePruner(args.binary, how, root, inputs, args.threads) for name, how in OURS.items()}
+        theirs = {name: Transformers(root, pixels, ids, *how) for name, how in chosen(THEIRS).items()}
+        ours = {name: FinePruner(args.binary, [*how, *args.settings], root, inputs, args.threads) for name, how in chosen(OURS).items()}
         load_before = os.getloadavg()[0]
         keys = [("ours", name, index) for name, side in ours.items() for index in range(len(side.header["stages"]))]
         keys += [("theirs", name, what) for name in theirs for what in ["prefill", "decode", "vision"]]

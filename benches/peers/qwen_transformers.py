@@ -160,7 +160,7 @@ def main():
         inputs = str(Path(root) / "inputs.safetensors")
         save_file({"pixel_values": pixels, "input_ids": ids, "image_position": torch.tensor([SYSTEM])}, inputs)
         theirs = {kind: Transformers(root, pixels, ids, kind) for kind in ["sdpa", "eager"]}
-        ours = FinePruner(args.binary, ["--dtype=f32"], root, inputs, args.threads)
+        ours = FinePruner(args.binary, ["--dtype=f32", *args.settings], root, inputs, args.threads)
         stages = ours.header["stages"]
         index = {
             what: next(i for i, s in enumerate(stages) if s["name"] == name and s["branches"] <= 1)

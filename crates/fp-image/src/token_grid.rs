@@ -36,8 +36,13 @@ impl TokenGrid {
     /// Number of tokens, including those that end rows.
     #[must_use]
     pub fn num_tokens(&self) -> usize {
-        let of_row = self.columns.saturating_add(usize::from(self.has_newlines));
-        self.rows.saturating_mul(of_row)
+        self.rows.saturating_mul(self.tokens_per_row())
+    }
+
+    /// Number of tokens of a row, including one that ends it.
+    #[must_use]
+    pub fn tokens_per_row(&self) -> usize {
+        self.columns.saturating_add(usize::from(self.has_newlines))
     }
 }
 

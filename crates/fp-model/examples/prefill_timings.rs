@@ -104,6 +104,7 @@ fn load_options(settings: &[&String]) -> Result<LoadOptions, Box<dyn Error>> {
     let mut options = LoadOptions::default();
     for setting in settings {
         match setting.split_once('=').unwrap_or((setting, "")) {
+            ("--instructions", name) if dense::limit_instructions(name) => {}
             ("--dtype", "f32") => options.dtype = Some(DType::F32),
             ("--dtype", "f16") => options.dtype = Some(DType::F16),
             ("--dtype", "bf16") => options.dtype = Some(DType::BF16),
@@ -112,7 +113,8 @@ fn load_options(settings: &[&String]) -> Result<LoadOptions, Box<dyn Error>> {
             _ => {
                 return Err(format!(
                     "setting `{setting}`; expected --dtype=f32|f16|bf16, \
-                     --activations=f32|bf16 or --kv-cache=f32|bf16"
+                     --activations=f32|bf16, --kv-cache=f32|bf16 or --instructions=NAME of \
+                     this processor's"
                 )
                 .into());
             }

@@ -169,7 +169,7 @@ fn in_full(card: &PublishedCard) -> String {
     }
     for preset in card.presets {
         let what = format!("{}: {} [{}]", preset.budget, preset.params, preset.whose);
-        add("budget", &what);
+        add("preset", &what);
     }
     for budget in at_budgets(card) {
         add("in studies", &budget.text());

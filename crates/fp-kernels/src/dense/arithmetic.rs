@@ -44,3 +44,10 @@ pub fn instructions(rows_in_bf16: bool) -> &'static str {
         Level::best().name()
     }
 }
+
+/// Limits this module's operations to an instruction set, `portable`, `avx2` or `avx512`, for
+/// comparisons of speed; call it before the first operation. Returns whether they use it.
+#[must_use]
+pub fn limit_instructions(name: &str) -> bool {
+    Level::limit(name)
+}

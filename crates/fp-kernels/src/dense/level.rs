@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 
+/// The level that operations use.
+static BEST: OnceLock<Level> = OnceLock::new();
+
 /// Vector width and whether multiply-add is fused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -16,10 +19,17 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The widest one that this machine supports, detected once.
+    /// The widest one that this machine supports, detected once, or the one it was limited to.
     pub(crate) fn best() -> Level {
-        static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| Level::available().pop().unwrap_or(Level::Portable))
+    }
+
+    /// Limits [`Level::best`] to the level of this name. Returns whether it is that level now.
+    pub(crate) fn limit(name: &str) -> bool {
+        let named = Level::available()
+            .into_iter()
+            .find(|level| level.name() == name);
+        named.is_some_and(|level| *BEST.get_or_init(|| level) == level)
     }
 
     /// All that this machine supports, narrowest first.

@@ -32,7 +32,7 @@ mod raw;
 mod rowwise;
 mod turn;
 
-pub use arithmetic::{Rounding, instructions, rounding};
+pub use arithmetic::{Rounding, instructions, limit_instructions, rounding};
 pub use attention::{
     AttentionShape, Cached, KeyValues, SequenceQueries, attention, attention_rows,
 };

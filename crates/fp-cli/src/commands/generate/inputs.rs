@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use fp_eval::study::is_embedded;
 use fp_image::{
-    AnyRes, AnyResPixels, DecodeLimits, ImageProcessor, PixelValues, Remark, RgbImage, decode_file,
-    inspect,
+    AnyRes, AnyResPixels, DecodeLimits, ImageProcessor, PixelValues, Remark, RgbImage, TokenGrid,
+    decode_file, inspect,
 };
 use fp_model::prompt::EncodedPrompt;
 use fp_model::tokenizer::LlavaTokenizer;
@@ -278,9 +278,9 @@ impl Inputs {
         }
     }
 
-    /// The tiles of an image side by side, without the parts that are left out, and the columns and
-    /// rows of patches that are tokens there; `None` where the image has no tiles.
-    pub(super) fn stitched(&self, config: &ModelConfig) -> Result<Option<(RgbImage, [usize; 2])>> {
+    /// The tiles of an image side by side, without the parts that are left out, and the grid of
+    /// tokens there; `None` where the image has no tiles.
+    pub(super) fn stitched(&self, config: &ModelConfig) -> Result<Option<(RgbImage, TokenGrid)>> {
         let (Pixels::AnyResolution(tiles), Some(processor)) = (&self.pixels, &self.processor)
         else {
             return Ok(None);
@@ -303,9 +303,9 @@ impl Inputs {
                 data.extend_from_slice(&tile.as_raw()[at..at + 3]);
             }
         }
-        let [rows, columns] = packing.stitched_size();
         let picture = RgbImage::new(right - left, bottom - top, data)?;
-        Ok(Some((picture, [columns, rows])))
+        let [_, grid] = tiles.tiling.token_grids(patches);
+        Ok(Some((picture, grid)))
     }
 
     /// Runs the vision tower and the projector. The features of a single square, or of each of

@@ -74,7 +74,10 @@ impl OverlayFile {
         kept.sort_unstable();
         kept.dedup();
         let tiles = inputs.stitched(config)?;
-        let num_drawn = num_cells + tiles.as_ref().map_or(0, |(_, [w, h])| w * h);
+        let num_drawn = num_cells
+            + tiles
+                .as_ref()
+                .map_or(0, |(_, grid)| grid.columns * grid.rows);
         let undrawn = num_tokens.saturating_sub(num_drawn);
         if tiles.is_some() || undrawn > 0 {
             let place = if tiles.is_some() {
@@ -91,9 +94,10 @@ impl OverlayFile {
                 "kept {num_kept} of {num_tokens} image tokens{rest}"
             ));
         }
-        let below = tiles.map(|(picture, [columns, rows])| {
-            let of_row = (num_tokens - num_cells) / rows.max(1);
-            let token = |cell: usize| num_cells + cell / columns * of_row + cell % columns;
+        let below = tiles.map(|(picture, grid)| {
+            let (columns, rows) = (grid.columns, grid.rows);
+            let token =
+                |cell: usize| num_cells + cell / columns * grid.tokens_per_row() + cell % columns;
             let mut tiles = Overlay::new(columns, rows).with_picture(&picture, None);
             tiles.add(Panel {
                 titles: vec!["tiles".to_owned()],

@@ -97,8 +97,6 @@ pub(super) unsafe fn pairs<const ROWS: usize>(
     ));
 }
 
-/// Half a panel at a time: the sums of six rows take twelve of the 16 registers.
-///
 /// # Safety
 /// As for [`super::accumulate`].
 #[target_feature(enable = "avx2,fma")]
@@ -108,44 +106,74 @@ pub(super) unsafe fn avx2<const ROWS: usize>(
     prefetch: Prefetch,
     sums: SumRows,
 ) {
-    for half in 0..2 {
-        let column = half * 16;
-        let mut far = prefetch.start;
-        let mut left = [_mm256_setzero_ps(); ROWS];
-        let mut right = [_mm256_setzero_ps(); ROWS];
-        for row in 0..ROWS {
-            // SAFETY: `column` is 0 or 16 of 32 values.
-            unsafe {
-                let from = sums.source(row).add(column);
-                left[row] = _mm256_loadu_ps(from);
-                right[row] = _mm256_loadu_ps(from.add(8));
-            }
+    // SAFETY: the caller guarantees the sums; the columns are those of a panel.
+    unsafe {
+        if ROWS <= 3 {
+            columns_avx2::<ROWS, 4>(a, b, 0, prefetch, sums);
+        } else {
+            columns_avx2::<ROWS, 2>(a, b, 0, prefetch, sums);
+            columns_avx2::<ROWS, 2>(a, b, 16, Prefetch::nothing(), sums);
         }
-        for (a, b) in a.iter().zip(b) {
-            // SAFETY: as above; a prefetch may be out of bounds.
-            let (b_left, b_right) = unsafe {
-                if half == 0 {
-                    _mm_prefetch::<_MM_HINT_T1>(far.cast());
-                    far = far.wrapping_add(prefetch.bytes_per_step);
+    }
+}
+
+/// `REGISTERS` times eight columns from `column` on, so that the sums take twelve of the 16
+/// registers at most: all columns of three rows, or half of the columns of six.
+///
+/// # Safety
+/// As for [`super::accumulate`]; the columns are within a panel.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn columns_avx2<const ROWS: usize, const REGISTERS: usize>(
+    a: &[[f32; ROWS]],
+    b: &[[f32; PANEL]],
+    column: usize,
+    prefetch: Prefetch,
+    sums: SumRows,
+) {
+    let mut block = [[_mm256_setzero_ps(); REGISTERS]; ROWS];
+    for (row, block) in block.iter_mut().enumerate() {
+        for (index, sum) in block.iter_mut().enumerate() {
+            // SAFETY: the columns are within a row of sums.
+            *sum = unsafe { _mm256_loadu_ps(sums.source(row).add(column + 8 * index)) };
+        }
+    }
+    let mut far = prefetch.start;
+    let mut step = |a: &[f32; ROWS], b: &[f32; PANEL]| {
+        let mut values = [_mm256_setzero_ps(); REGISTERS];
+        // SAFETY: the columns are within a panel's row; a prefetch may be out of bounds.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(far.cast());
+            far = far.wrapping_add(prefetch.bytes_per_step);
+            for (index, value) in values.iter_mut().enumerate() {
+                let from = b.as_ptr().add(column + 8 * index);
+                if index % 2 == 0 {
+                    _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(8 * PANEL).cast());
                 }
-                (
-                    _mm256_loadu_ps(b.as_ptr().add(column)),
-                    _mm256_loadu_ps(b.as_ptr().add(column + 8)),
-                )
-            };
-            for row in 0..ROWS {
-                let a = _mm256_set1_ps(a[row]);
-                left[row] = _mm256_fmadd_ps(a, b_left, left[row]);
-                right[row] = _mm256_fmadd_ps(a, b_right, right[row]);
+                *value = _mm256_loadu_ps(from);
             }
         }
-        for row in 0..ROWS {
-            // SAFETY: as above.
-            unsafe {
-                let to = sums.target(row).add(column);
-                _mm256_storeu_ps(to, left[row]);
-                _mm256_storeu_ps(to.add(8), right[row]);
+        for (block, &a) in block.iter_mut().zip(a) {
+            let a = _mm256_set1_ps(a);
+            for (sum, &value) in block.iter_mut().zip(&values) {
+                *sum = _mm256_fmadd_ps(a, value, *sum);
             }
+        }
+    };
+    let (first, rest) = b.split_at(ROWS.min(b.len()));
+    for (row, (a, b)) in a.iter().zip(first).enumerate() {
+        let next = sums.next.wrapping_add(row * sums.next_stride + column);
+        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(8 * REGISTERS - 1).cast());
+        step(a, b);
+    }
+    for (a, b) in a[first.len()..].iter().zip(rest) {
+        step(a, b);
+    }
+    for (row, block) in block.iter().enumerate() {
+        for (index, &sum) in block.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { _mm256_storeu_ps(sums.target(row).add(column + 8 * index), sum) };
         }
     }
 }
