@@ -10,9 +10,25 @@ use half::{bf16, f16};
 pub trait Key: Copy + PartialOrd + Send + Sync + Default + 'static {
     /// The value as `f64`, exact.
     fn widen(self) -> f64;
+
+    /// Values with their type at run time.
+    fn keys(values: &[Self]) -> Keys<'_>;
+}
+
+/// Values of one of the types of [`Key`].
+#[derive(Debug, Clone, Copy)]
+pub enum Keys<'a> {
+    /// Values in `f32`.
+    F32(&'a [f32]),
+    /// Values in `f64`.
+    F64(&'a [f64]),
 }
 
 impl Key for f32 {
+    fn keys(values: &[f32]) -> Keys<'_> {
+        Keys::F32(values)
+    }
+
     #[inline(always)]
     fn widen(self) -> f64 {
         f64::from(self)
@@ -20,6 +36,10 @@ impl Key for f32 {
 }
 
 impl Key for f64 {
+    fn keys(values: &[f64]) -> Keys<'_> {
+        Keys::F64(values)
+    }
+
     #[inline(always)]
     fn widen(self) -> f64 {
         self

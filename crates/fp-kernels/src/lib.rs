@@ -40,7 +40,7 @@ mod statistics;
 
 #[cfg(feature = "counting-allocator")]
 pub use allocator::CountingAllocator;
-pub use element::{Element, Key};
+pub use element::{Element, Key, Keys};
 pub use error::KernelError;
 pub use heap::retain_freed_memory;
 pub use isa::Isa;

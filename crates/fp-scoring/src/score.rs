@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fp_kernels::cpu::{token_importance, top_r};
-use fp_kernels::{Element, Key};
+use fp_kernels::{Element, Key, Keys};
 use rayon::prelude::*;
 
 use crate::audit::{CutAudit, QueryAudit, SelectionAudit};
@@ -184,10 +184,34 @@ pub fn score_batch<T: Element>(
         .collect()
 }
 
-fn score_sample<K: Key + Element<Key = K>>(
+fn score_sample<K: Key>(
     keys: &[K],
     num_heads: usize,
     num_image_tokens: usize,
+    strategies: &[HeadStrategy],
+    options: &SelectOptions,
+) -> Result<Vec<Selection>, ScoringError> {
+    let shape = [num_heads, num_image_tokens];
+    score_keys(K::keys(keys), shape, strategies, options)
+}
+
+/// Not generic, so that this crate compiles the scoring of both types: generic code is compiled by
+/// the crate that calls it, in the Python package for size instead of speed.
+fn score_keys(
+    keys: Keys<'_>,
+    shape: [usize; 2],
+    strategies: &[HeadStrategy],
+    options: &SelectOptions,
+) -> Result<Vec<Selection>, ScoringError> {
+    match keys {
+        Keys::F32(keys) => score_values(keys, shape, strategies, options),
+        Keys::F64(keys) => score_values(keys, shape, strategies, options),
+    }
+}
+
+fn score_values<K: Key + Element<Key = K>>(
+    keys: &[K],
+    [num_heads, num_image_tokens]: [usize; 2],
     strategies: &[HeadStrategy],
     options: &SelectOptions,
 ) -> Result<Vec<Selection>, ScoringError> {
