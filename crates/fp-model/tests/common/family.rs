@@ -85,23 +85,6 @@ impl Checkpoint {
         }
     }
 
-    /// Leaves out the cases of the `count` images that have the most tokens.
-    pub(crate) fn without_largest(mut self, count: usize) -> Checkpoint {
-        let mut sizes: Vec<(usize, &str)> = self
-            .cases
-            .iter()
-            .map(|case| (case.num_image_tokens, case.picture.as_str()))
-            .collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        let kept: Vec<String> = sizes[..sizes.len() - count]
-            .iter()
-            .map(|(_, picture)| (*picture).to_owned())
-            .collect();
-        self.cases.retain(|case| kept.contains(&case.picture));
-        self
-    }
-
     pub(crate) fn load(&self, options: &LoadOptions) -> LlavaModel {
         LlavaModel::load(&self.folder, options).unwrap()
     }

@@ -28,9 +28,8 @@ fn check_family(test: &str, family: &str) {
     let Some(device) = gpu(test) else {
         return;
     };
-    // Each shape once, and images that the host computes in seconds: the CPU is compared with all.
-    for name in &CHECKPOINTS[..2] {
-        let checkpoint = Checkpoint::open(family, name).without_largest(2);
+    for name in CHECKPOINTS {
+        let checkpoint = Checkpoint::open(family, name);
         let [cpu, gpu] =
             [&Device::Cpu, &device].map(|device| checkpoint.load(&options(device, DType::F32)));
         check_whole(&checkpoint, &gpu, false);
