@@ -275,8 +275,8 @@ def speeds(ours, theirs):
     return found
 
 
-def options(text, record):
-    """What a run is told by its command line; `record` names the files that it writes."""
+def options(text, record, add=lambda parser: None):
+    """What a run is told by its command line; `record` names the files that it writes, `add` adds arguments."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
@@ -284,8 +284,8 @@ def options(text, record):
     parser.add_argument("--binary", default="target/release/examples/prefill_timings")
     parser.add_argument("--note", default="", help="what else to say of the run, such as that the machine was shared")
     parser.add_argument("--record", type=Path, help=f"folder to write {record}.json and {record}.md to")
-    parser.add_argument("--formats", nargs="*", default=["bf16"], help="formats of weights beside f32")
     parser.add_argument("--instructions", choices=["avx2"], help="confine both sides to these")
+    add(parser)
     args = parser.parse_args()
     # The libraries below PyTorch read these when they are loaded.
     limits = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
@@ -296,7 +296,8 @@ def options(text, record):
 
 
 def main():
-    args = options(__doc__, "prefill")
+    formats = dict(nargs="*", choices=["bf16"], default=["bf16"], help="formats of weights beside f32")
+    args = options(__doc__, "prefill", lambda parser: parser.add_argument("--formats", **formats))
     chosen = lambda sides: {name: how for name, how in sides.items() if name.split()[0] in ["f32", *args.formats]}
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
@@ -310,7 +311,10 @@ def main():
         inputs = str(Path(root) / "inputs.safetensors")
         save_file({"pixel_values": pixels, "input_ids": ids}, inputs)
         theirs = {name: Transformers(root, pixels, ids, *how) for name, how in chosen(THEIRS).items()}
-        ours = {name: FinePruner(args.binary, [*how, *args.settings], root, inputs, args.threads) for name, how in chosen(OURS).items()}
+        ours = {
+            name: FinePruner(args.binary, [*how, *args.settings], root, inputs, args.threads)
+            for name, how in chosen(OURS).items()
+        }
         load_before = os.getloadavg()[0]
         keys = [("ours", name, index) for name, side in ours.items() for index in range(len(side.header["stages"]))]
         keys += [("theirs", name, what) for name in theirs for what in ["prefill", "decode", "vision"]]
