@@ -59,7 +59,12 @@ pub(crate) fn wheel(args: &Args) -> Result<()> {
         copy(&from, &assets.join(folder), endings)?;
     }
     let wheels = target.join("wheels");
-    let mut commands = vec![vec!["build", "--profile=wheel", "--locked"]];
+    let mut commands = vec![vec![
+        "build",
+        "--profile=wheel",
+        "--locked",
+        "--compression-level=9",
+    ]];
     commands.extend(args.sdist.then(|| vec!["sdist"]));
     for command in commands {
         run(Command::new(&maturin)
