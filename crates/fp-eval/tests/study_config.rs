@@ -6,7 +6,7 @@ use fp_data::json::schema::check;
 use fp_eval::efficiency::EfficiencySettings;
 use fp_eval::study::config::{ConfigError, ConfigFile, Model, surroundings};
 use fp_eval::study::{Grid, ModelShape, StudyConfig, config};
-use fp_model::Preset;
+use fp_model::{EXPECTED_MODEL_FOLDER, Preset};
 use fp_scoring::MethodRegistry;
 use serde_json::{Value, json};
 
@@ -513,8 +513,7 @@ fn bad_configurations_and_all_of_their_problems() {
         (
             r#"{"study": "a", "model": "no/such", "prune_layer": 0}"#,
             vec![
-                "1: model: no folder `no/such`; expected the folder of a checkpoint, or embedded"
-                    .into(),
+                format!("1: model: no folder `no/such`; expected {EXPECTED_MODEL_FOLDER}"),
                 "1: prune_layer: 0; must be at least 1".into(),
             ],
         ),

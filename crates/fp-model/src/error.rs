@@ -7,6 +7,10 @@ use fp_scoring::{Cause, SharedError};
 /// Result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
 
+/// The folder that a model is expected in, as errors name it.
+pub const EXPECTED_MODEL_FOLDER: &str = "the folder of a checkpoint (download it first, for \
+    example with `hf download llava-hf/llava-1.5-7b-hf --local-dir llava-1.5-7b-hf`), or embedded";
+
 /// What went wrong, where, and what is expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,7 +23,7 @@ pub enum ModelError {
     Clip(#[from] crate::clip::ClipError),
     /// The folder of a checkpoint doesn't exist.
     #[error(
-        "no folder `{}`; expected the folder of a checkpoint (download it first, for example with `hf download llava-hf/llava-1.5-7b-hf --local-dir llava-1.5-7b-hf`), or embedded{}",
+        "no folder `{}`; expected {EXPECTED_MODEL_FOLDER}{}",
         dir.display(), shape.map_or(String::new(), |name| format!("; for dummy weights of that shape: random:{name}"))
     )]
     NoFolder {

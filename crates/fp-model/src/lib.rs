@@ -96,7 +96,7 @@ pub use combined::{CombinedAttention, ScoreRequest};
 pub use config::{ModelConfig, Preset};
 pub use cpu_format::{CpuFormat, UnknownCpuFormat, instructions, rounding};
 pub use device::{device, free_gpu_memory, is_device_name};
-pub use error::{ModelError, Result};
+pub use error::{EXPECTED_MODEL_FOLDER, ModelError, Result};
 pub use families::Family;
 pub use generate::{FinishReason, GenerateOptions, Generation, MOST_NEW_TOKENS};
 pub use image_prefix::ImagePrefix;

@@ -9,7 +9,7 @@ use fp_image::{ImageProcessor, PreprocessorConfig};
 use crate::checkpoint_kind::{
     Folder, Inputs, check_folder, check_tensors, explain, lacking_part, unused_tensors,
 };
-use crate::config::{ModelConfig, Origin, read_json};
+use crate::config::{ModelConfig, Origin, Preset, read_json};
 use crate::error::{ModelError, Result};
 use crate::families::vision_tower_config;
 use crate::model::{LlavaModel, LoadOptions};
@@ -145,10 +145,7 @@ impl OpenedCheckpoint {
     /// Opens `dir` without checking single tensors.
     pub(crate) fn survey(dir: &Path, tower: Option<&Path>) -> Result<OpenedCheckpoint> {
         if matches!(dir.try_exists(), Ok(false)) {
-            return Err(ModelError::NoFolder {
-                dir: dir.to_owned(),
-                shape: None,
-            });
+            return Err(no_folder(dir));
         }
         let folder = Folder::read(dir);
         check_folder(&folder)?;
@@ -298,4 +295,15 @@ fn find_tower(dir: &Path, name: &str) -> Option<PathBuf> {
     tower_places(dir, name)
         .into_iter()
         .find(|place| place.join("config.json").is_file())
+}
+
+/// The error about a folder that doesn't exist. It names the dummy weights of the same shape, if
+/// there are some.
+fn no_folder(dir: &Path) -> ModelError {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let preset: Option<Preset> = name.strip_suffix("-hf").unwrap_or(&name).parse().ok();
+    ModelError::NoFolder {
+        dir: dir.to_owned(),
+        shape: preset.map(|preset| preset.name()),
+    }
 }

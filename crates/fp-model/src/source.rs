@@ -50,7 +50,7 @@ impl ModelSource {
                 Ok(ModelSource::Random(preset, Box::new(preset.config())))
             }
             None => {
-                let opened = OpenedCheckpoint::open(name, vision_tower).map_err(known_shape)?;
+                let opened = OpenedCheckpoint::open(name, vision_tower)?;
                 Ok(ModelSource::Checkpoint(Box::new(opened)))
             }
         }
@@ -129,19 +129,6 @@ impl DummyInput {
             pixel_values: Tensor::from_vec(pixels, (1, 3, side, side), &Device::Cpu)?
                 .to_dtype(DType::F32)?,
         })
-    }
-}
-
-/// Names the dummy weights of a checkpoint that doesn't exist, if its shape is known.
-fn known_shape(error: ModelError) -> ModelError {
-    let ModelError::NoFolder { dir, .. } = error else {
-        return error;
-    };
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let preset: Option<Preset> = name.strip_suffix("-hf").unwrap_or(&name).parse().ok();
-    ModelError::NoFolder {
-        shape: preset.map(|preset| preset.name()),
-        dir,
     }
 }
 

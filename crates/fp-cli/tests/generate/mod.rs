@@ -112,6 +112,10 @@ fn what_cannot_be_done_is_refused() {
         &["no folder `/nowhere`", "hf download", "embedded"],
     );
     fail(&["generate", "--weights=random:gpt"], &["gpt", "tiny"]);
+    fail(
+        &["generate", "--model=random:gpt"],
+        &["--model", "gpt", "tiny"],
+    );
     let model = format!("--model={GOLDEN}/model");
     fail(
         &["generate", &model, "--image=x.png", "--raw-prompt=none"],

@@ -104,24 +104,28 @@ impl Checker<'_> {
             .flatten()
             .map(|(key, schema)| (key.as_str(), schema))
             .collect();
-        let names = || known.iter().map(|(key, _)| *key);
+        let names = known.iter().map(|(key, _)| *key);
         let mut found = 0;
+        let mut listed_for = None;
         for (key, value) in keys {
             match known.iter().find(|(name, _)| name == key) {
                 Some((_, schema)) => {
                     found += 1;
                     self.value(schema, value, &path.key(key));
                 }
-                None => self.add(&path.key(key), unknown_key(key, names())),
+                None => {
+                    let message = unknown_key(key, names.clone(), &mut listed_for);
+                    self.add(&path.key(key), message);
+                }
             }
         }
-        let expected = names().collect::<Vec<_>>().join(", ");
+        let expected = names.collect::<Vec<_>>().join(", ");
         match found {
             0 if keys.is_empty() => self.add(path, format!("{{}}; expected one of: {expected}")),
             0 | 1 => {}
             _ => self.add(
                 path,
-                format!("{found} keys that each say it; expected one of: {expected}"),
+                format!("{found} keys that exclude each other; expected one of: {expected}"),
             ),
         }
     }
@@ -201,12 +205,15 @@ impl Checker<'_> {
             }
         }
         let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+        // The known keys may be many; they are listed once.
+        let mut listed_for = None;
         for (key, value) in keys {
             match properties.get(key) {
                 Some(schema) => self.value(schema, value, &path.key(key)),
                 None if is_closed => {
                     let names = properties.keys().map(String::as_str);
-                    self.add(&path.key(key), unknown_key(key, names));
+                    let message = unknown_key(key, names, &mut listed_for);
+                    self.add(&path.key(key), message);
                 }
                 None => {}
             }
@@ -292,14 +299,24 @@ fn not_among(known: &[Value], value: &Value) -> String {
     )
 }
 
-/// Message about an unknown key, whose path names it.
-fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.collect();
-    match did_you_mean(key, known.iter().copied()) {
-        meant if meant.is_empty() => {
-            format!("unknown key; expected one of: {}", known.join(", "))
+/// Message about an unknown key, whose path names it. `listed_for` is the key whose message lists
+/// the known ones, if there is one.
+fn unknown_key<'a>(
+    key: &'a str,
+    names: impl Iterator<Item = &'a str> + Clone,
+    listed_for: &mut Option<&'a str>,
+) -> String {
+    let meant = did_you_mean(key, names.clone());
+    if !meant.is_empty() {
+        return format!("unknown key{meant}");
+    }
+    match listed_for {
+        Some(earlier) => format!("unknown key; expected one of those listed for `{earlier}`"),
+        None => {
+            *listed_for = Some(key);
+            let names: Vec<&str> = names.collect();
+            format!("unknown key; expected one of: {}", names.join(", "))
         }
-        meant => format!("unknown key{meant}"),
     }
 }
 
@@ -361,7 +378,7 @@ mod tests {
         });
         let value = json!({
             "kind": "smal", "share": 1.5, "sure": 1, "names": ["a", 3, "a"], "nmes": [],
-            "other": 1,
+            "other": 1, "zone": 2,
         });
         assert_eq!(
             said(&schema, &value),
@@ -374,6 +391,7 @@ mod tests {
                 "other: unknown key; expected one of: kind, names, share, size, sure",
                 "share: 1.5; must be above 0 and at most 1",
                 "sure: 1; must be between 0.5 and 1, both excluded",
+                "zone: unknown key; expected one of those listed for `other`",
             ]
         );
         assert_eq!(said(&schema, &json!([])), ["a list; expected an object"]);
@@ -401,7 +419,7 @@ mod tests {
             (json!({}), "{}; expected one of: kept, share"),
             (
                 json!({"kept": 1, "share": 1}),
-                "2 keys that each say it; expected one of: kept, share",
+                "2 keys that exclude each other; expected one of: kept, share",
             ),
             (json!(7), "7; expected {\"kept\": …} or {\"share\": …}"),
         ] {

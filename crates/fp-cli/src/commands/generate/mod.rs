@@ -14,7 +14,7 @@ mod shipped;
 mod text_only;
 mod without_effect;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -67,8 +67,8 @@ use sequence::Sequence;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct GenerateArgs {
-    /// Folder of a checkpoint, in Hugging Face's layout or the original one, or embedded for
-    /// the shipped model.
+    /// Folder of a checkpoint, in Hugging Face's layout or the original one, embedded for the
+    /// shipped model, or random:SHAPE for dummy weights, as --weights.
     #[arg(long, value_name = "DIR", required_unless_present = "weights")]
     model: Option<PathBuf>,
     /// Dummy weights of a known shape instead of a checkpoint, for timing, such as
@@ -244,6 +244,10 @@ enum Weights {
 impl Weights {
     fn open(args: &GenerateArgs) -> Result<Weights> {
         match (&args.model, args.weights) {
+            (Some(name), _) if is_dummy(name) => {
+                let preset = parse_dummy(&name.to_string_lossy()).context("--model")?;
+                Ok(Weights::Dummy(preset, Box::new(preset.config())))
+            }
             (Some(name), _) => {
                 let dir = model_folder(name)?;
                 let opened = OpenedCheckpoint::open(dir, args.vision_tower.as_deref())?;
@@ -437,9 +441,16 @@ pub(super) fn parse_dtype(text: &str) -> Result<DType, String> {
     }
 }
 
+const DUMMY: &str = "random:";
+
+/// Whether a model's name asks for dummy weights.
+fn is_dummy(name: &Path) -> bool {
+    name.to_string_lossy().starts_with(DUMMY)
+}
+
 fn parse_dummy(text: &str) -> Result<Preset> {
     let name = text
-        .strip_prefix("random:")
+        .strip_prefix(DUMMY)
         .context("dummy weights are written random:SHAPE")?;
     Ok(name.parse::<Preset>()?)
 }

@@ -75,7 +75,8 @@ pub(super) fn notes_of_text(args: &GenerateArgs, prune: Option<&PruneConfig>) ->
 }
 
 fn of_seed(args: &GenerateArgs) -> Vec<String> {
-    let has_effect = args.temperature.is_some() || args.weights.is_some();
+    let is_dummy = args.weights.is_some() || args.model.as_deref().is_some_and(super::is_dummy);
+    let has_effect = args.temperature.is_some() || is_dummy;
     let given = args.seed.filter(|_| !has_effect);
     let note = "--seed has no effect: without --temperature decoding is greedy";
     given.map(|_| note.to_owned()).into_iter().collect()

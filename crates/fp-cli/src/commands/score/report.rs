@@ -248,8 +248,11 @@ fn often(combination: &Combination) -> String {
     let shown: Vec<String> = shown
         .map(|(head, times)| format!("{head}({times})"))
         .collect();
-    let more = if heads.len() > MAX_HEADS { " …" } else { "" };
-    shown.join(" ") + more
+    let more = match heads.len().saturating_sub(MAX_HEADS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(" ") + &more
 }
 
 /// Most heads that a line names.

@@ -5,7 +5,7 @@ use std::path::Path;
 use fp_data::dataset::locate;
 use fp_data::embedded;
 use fp_image::ImageAspect;
-use fp_model::{Inspection, ModelConfig, OpenedClip, Preset, inspect};
+use fp_model::{EXPECTED_MODEL_FOLDER, Inspection, ModelConfig, OpenedClip, Preset, inspect};
 use fp_scoring::{MethodRegistry, did_you_mean, error_text};
 
 use super::super::StudyConfig;
@@ -130,8 +130,7 @@ fn check_model(config: &StudyConfig, found: &mut Diagnostics) -> Option<ModelSha
     };
     if !folder.is_dir() {
         let meant = did_you_mean(name, [EMBEDDED]);
-        let message =
-            format!("no folder `{name}`{meant}; expected the folder of a checkpoint, or embedded");
+        let message = format!("no folder `{name}`{meant}; expected {EXPECTED_MODEL_FOLDER}");
         found.add("model", message);
         return None;
     }
