@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 
-use crate::{cargo, run};
+use crate::{cargo, finepruner, run};
 
 /// Families and weights of the questions that the model is trained on.
 const MIXTURE: &str = "attribute=3,existence=2,paired=1,glyph=2,chain=7";
@@ -134,7 +134,7 @@ fn generate(dir: &Path, split: &str, flags: &[&str]) -> Result<()> {
     if dir.join("meta.json").exists() {
         return Ok(());
     }
-    let mut command = Command::new("target/release/finepruner");
+    let mut command = Command::new(finepruner()?);
     command.args([
         "data", "generate", "--form", "training", "--split", split, "--output",
     ]);
