@@ -21,6 +21,7 @@ mod train_tiny;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
@@ -167,7 +168,8 @@ fn cargo(arguments: &str) -> Result<()> {
 /// A command running in parallel with later ones; its output is shown when it ends.
 struct Beside {
     shown: String,
-    output: JoinHandle<std::io::Result<Output>>,
+    /// Its output, and how long it ran.
+    output: JoinHandle<(std::io::Result<Output>, Duration)>,
 }
 
 impl Beside {
@@ -183,21 +185,27 @@ impl Beside {
         let child = child.with_context(|| format!("can't start {shown}"))?;
         Ok(Beside {
             shown,
-            output: std::thread::spawn(move || child.wait_with_output()),
+            output: std::thread::spawn(move || {
+                let start = Instant::now();
+                (child.wait_with_output(), start.elapsed())
+            }),
         })
     }
 
     /// Waits for the command to end.
     fn join(self) -> Result<()> {
-        let shown = self.shown;
-        let output = self.output.join();
-        let output = output.map_err(|_| anyhow!("a thread that waits for {shown} panicked"))??;
+        let Beside { shown, output } = self;
+        let output = output.join();
+        let (output, time) =
+            output.map_err(|_| anyhow!("a thread that waits for {shown} panicked"))?;
+        let output = output?;
         eprintln!("$ {shown}");
         print!("{}", String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             eprint!("{}", String::from_utf8_lossy(&output.stderr));
             bail!("{shown} ended with {}", output.status);
         }
+        say_time(time, &shown);
         Ok(())
     }
 }
@@ -231,9 +239,10 @@ fn finepruner() -> Result<PathBuf> {
     Ok(target_folder()?.join("release/finepruner"))
 }
 
-/// Prints a command and runs it at the root of the workspace.
+/// Prints a command, runs it at the root of the workspace and says how long a long one took.
 fn run(command: &mut Command) -> Result<()> {
     let root = root();
+    let start = Instant::now();
     eprintln!("$ {}", shown(command));
     let status = command
         .current_dir(root)
@@ -242,7 +251,16 @@ fn run(command: &mut Command) -> Result<()> {
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
+    say_time(start.elapsed(), &shown(command));
     Ok(())
+}
+
+/// Says how long a command took, so that a slow one is seen where many run in a row.
+fn say_time(time: Duration, shown: &str) {
+    let seconds = time.as_secs();
+    if seconds >= 10 {
+        eprintln!("$ {shown}: {seconds} s");
+    }
 }
 
 fn shown(command: &Command) -> String {
