@@ -151,6 +151,16 @@ def main():
         },
     )
     write(
+        "processor_config.json",
+        {
+            "processor_class": "LlavaProcessor",
+            "image_token": "<image>",
+            "num_additional_image_tokens": 1,
+            "patch_size": shape.patch,
+            "vision_feature_select_strategy": "default",
+        },
+    )
+    write(
         "training.json",
         {
             "vision": saved.get("vision_curve"),

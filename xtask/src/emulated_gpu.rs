@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{root, run, target_folder};
+use crate::{crate_names, root, run, target_folder};
 
 /// Features that enable the CUDA code with emulated launchers, without the tensor library's.
 pub(crate) const FEATURES: &str = "cuda,fp-kernels/emulated-gpu";
@@ -84,8 +84,10 @@ pub(crate) fn test() -> Result<()> {
     let mut tests = Command::new("cargo");
     // The emulation computes in C++ and in crates that are always optimized; the others are built
     // a second time for it, six times as fast when they aren't.
+    for name in crate_names()?.iter().filter(|name| *name != "fp-kernels") {
+        tests.arg(format!("--config=profile.dev.package.{name}.opt-level=0"));
+    }
     tests
-        .args(["--config", "profile.dev.opt-level=0"])
         .args(["test", "--workspace", "--locked"])
         .args(["--features", MODEL_FEATURES])
         .args(["--test", "gpu", "--test", "emulated_gpu"])

@@ -219,19 +219,35 @@ fn root() -> String {
     root.map_or_else(|| package.clone(), |root| root.display().to_string())
 }
 
-/// The folder that cargo builds into.
-fn target_folder() -> Result<PathBuf> {
+/// What cargo says of the workspace.
+fn metadata() -> Result<serde_json::Value> {
     let output = Command::new("cargo")
         .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
         .current_dir(root())
         .output()
         .context("can't start cargo")?;
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).context("can't read what `cargo metadata` says")?;
+    serde_json::from_slice(&output.stdout).context("can't read what `cargo metadata` says")
+}
+
+/// The folder that cargo builds into.
+fn target_folder() -> Result<PathBuf> {
+    let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str();
     folder
         .map(PathBuf::from)
         .context("`cargo metadata` names no target folder")
+}
+
+/// The names of the workspace's crates.
+fn crate_names() -> Result<Vec<String>> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let names = packages
+        .iter()
+        .filter_map(|package| package["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// The release build of the command-line program.

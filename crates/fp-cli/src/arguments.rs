@@ -92,9 +92,9 @@ pub(crate) fn listed<T: Copy + PartialEq + Display>(
     Ok(list)
 }
 
-/// Parses `A..B`, half open. Whether it is inside the sequence is checked later.
+/// Parses `A..B`, half-open. Whether it is inside the sequence is checked later.
 pub(crate) fn parse_range(text: &str) -> std::result::Result<Range<usize>, String> {
-    let wrong = || format!("`{text}` is not a range; expected A..B, half open, such as 35..611");
+    let wrong = || format!("`{text}` is not a range; expected A..B, half-open, such as 35..611");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let number = |part: &str| part.trim().parse::<usize>().map_err(|_| wrong());
     Ok(number(start)?..number(end)?)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{fail, succeed};
+use crate::common::{fail, finepruner, succeed};
 use crate::launched::{Launch, Whole, study_flags, text};
 
 /// Programs that record their arguments: `sbatch` numbers the jobs, `squeue` lists the file
@@ -285,6 +285,16 @@ fn kubernetes_gets_a_configuration_and_an_indexed_job() {
     let inner: Value =
         serde_json::from_str(list["items"][0]["data"]["config.json"].as_str().unwrap()).unwrap();
     assert_eq!(inner["model"], "/data/llava");
+    for (flags, is_warned) in [
+        (&["--gpus=1"][..], true),
+        (&["--gpus=1", "--device=cuda"], false),
+        (&["--device=cpu"], false),
+    ] {
+        let output = finepruner(&[&args[..], flags].concat());
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        let warning = "GPUs are requested, but the study runs on the CPU";
+        assert_eq!(output.stderr.contains(warning), is_warned, "{flags:?}");
+    }
     fail(
         &[&args[..], &["--mount=data"]].concat(),
         &["--mount: `data`; expected an absolute path"],

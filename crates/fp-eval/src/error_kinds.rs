@@ -142,6 +142,7 @@ fn studies() {
         Line { path: path(), line: 3, source: json().into() },
         Block { path: path(), block: 3, offset: 96, source: BlockError::Record { place: 3, source: json().into() } },
         Order { path: path(), line: 3, found: 2, expected: text() },
+        NoRun { path: path() },
         NotARun { path: path() },
         Changed { path: path(), changes: vec![text()] },
         Incompatible { path: path(), reason: text() },

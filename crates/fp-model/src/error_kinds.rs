@@ -57,6 +57,7 @@ fn checkpoints() {
     let sign = || "a sign".to_owned();
     let base = || Some("a base".to_owned());
     check(&every_variant!(CheckpointError:
+        NotACheckpoint { dir: path() },
         Adapter { file: path(), kind: text(), base: base() },
         AdapterBeside { file: path(), kind: text(), base: None },
         Unmerged { dir: path(), example: text(), count: 2 },

@@ -49,7 +49,7 @@ def test_views_batches_and_rows_per_head(attention: Attention) -> None:
     whole = finepruner.score(attention, image_range=RANGE, keep=8)
     rows = finepruner.score(attention[:, -1, 5:69], keep=8)
     batch = finepruner.score(np.stack([attention, attention]), image_range=range(*RANGE), keep=8)
-    turned = finepruner.score(np.asfortranarray(attention), image_range=RANGE, keep=8)
+    turned = finepruner.score(np.asfortranarray(attention), image_range="5..69", keep=8)
     assert [s.sample for s in batch] == [0] * len(whole) + [1] * len(whole)
     for at, selection in enumerate(whole):
         for other in (rows[at], batch[at], batch[len(whole) + at], turned[at]):
@@ -229,6 +229,9 @@ def test_threads_share_an_array(attention: Attention) -> None:
         ({"image_range": (60, 5)}, "image range 60..5"),
         ({"image_range": None}, "give the position of the image with image_range"),
         ({"image_range": range(5, 69, 2)}, "has a step of 2"),
+        ({"image_range": "5.69"}, "'5.69'; expected two whole numbers"),
+        ({"image_range": (5, 69.5)}, "expected two whole numbers"),
+        ({"image_range": (5, 69, 70)}, "expected two whole numbers"),
     ],
 )
 def test_settings_that_do_not_fit(

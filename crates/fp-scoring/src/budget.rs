@@ -16,6 +16,18 @@ pub enum BudgetError {
         /// N.
         num_image_tokens: usize,
     },
+    /// A share of the image tokens that no R results in.
+    #[error(
+        "retention = {retention}: R = {kept} of {num_image_tokens} image tokens; a retention is a share above 0 and at most 1, and R must be at least 1"
+    )]
+    Retention {
+        /// The share.
+        retention: f64,
+        /// The resulting R.
+        kept: f64,
+        /// N.
+        num_image_tokens: usize,
+    },
     /// A layer average that no R results in.
     #[error(
         "average_visual_tokens = {average} can't be reached by pruning after layer {prune_layer} of {num_layers} with {num_image_tokens} image tokens: it gives R = {kept}; the average must be between {lowest:.2} and {num_image_tokens}"
@@ -132,7 +144,12 @@ impl TokenBudget {
                 num_image_tokens,
                 lowest: average_visual_tokens(1.0, num_image_tokens, num_layers, prune_layer),
             },
-            _ => BudgetError::Kept {
+            TokenBudget::Retention(retention) => BudgetError::Retention {
+                retention,
+                kept,
+                num_image_tokens,
+            },
+            TokenBudget::Kept(_) => BudgetError::Kept {
                 budget: self.to_string(),
                 kept,
                 num_image_tokens,

@@ -60,9 +60,10 @@ pub enum ScoringError {
         /// S.
         sequence_len: usize,
     },
-    /// An image range outside the sequence.
+    /// An image range that is empty or outside the sequence.
     #[error(
-        "image range {start}..{end} is outside the sequence of {sequence_len} tokens; it is half open, so 35..611 holds 576 tokens"
+        "image range {start}..{end} {}; it is half-open, so 35..611 holds 576 tokens",
+        if start < end { format!("is outside the sequence of {sequence_len} tokens") } else { "is empty: its start must be below its end".to_owned() }
     )]
     ImageRange {
         /// First image token.

@@ -139,7 +139,7 @@ impl Form {
         };
         let image_range = image_range.with_context(|| {
             format!(
-                "{whole} covers a whole sequence of {columns} tokens: give the position of the image with --image-range A..B (half open, such as 35..611), or --batch if it is [samples, heads, image tokens]"
+                "{whole} covers a whole sequence of {columns} tokens: give the position of the image with --image-range A..B (half-open, such as 35..611), or --batch if it is [samples, heads, image tokens]"
             )
         })?;
         Ok(Form::Squares {

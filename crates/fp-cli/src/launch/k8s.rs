@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use fp_launch::k8s::{JobSettings, to_yaml};
 
+use super::adapt_to_cluster;
 use crate::commands::study::RunArgs;
 use crate::commands::study::overrides::Overrides;
-use crate::commands::{print_json, print_verbatim};
+use crate::commands::{print_json, print_verbatim, warn};
 
 /// Print a study as an Indexed Job of Kubernetes, to apply with kubectl.
 ///
@@ -20,7 +21,7 @@ use crate::commands::{print_json, print_verbatim};
 ///
 /// Examples:
 ///   finepruner launch k8s --print --config configs/full_config.json --shards 8 \
-///     --image registry/finepruner:0.1 --claim data --gpus 1 \
+///     --image registry/finepruner:0.1 --claim data --gpus 1 --device cuda \
 ///     --model /data/llava-1.5-7b-hf --dataset /data/gqa --output /data/runs/gqa \
 ///     | kubectl apply -f -
 #[derive(Debug, Args)]
@@ -102,9 +103,8 @@ pub(super) fn run(args: &K8sArgs) -> Result<()> {
         "--shard is set by each pod; give their number with --shards"
     );
     let mut config = args.overrides.read(&args.config)?;
-    // Measured on the merged run, not on every shard.
-    config.efficiency = None;
     let job = &args.job;
+    warn(&adapt_to_cluster(&mut config, job.gpus));
     let settings = JobSettings {
         name: job.job_name.clone(),
         namespace: job.namespace.clone(),

@@ -10,6 +10,7 @@ mod task;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use fp_eval::study::StudyConfig;
 
 pub(crate) use task::TASK_VARIABLE;
 
@@ -34,6 +35,27 @@ enum LaunchCommand {
     Hours(hours::HoursArgs),
     Task(task::TaskArgs),
     Finish(finish::FinishArgs),
+}
+
+/// Removes what isn't measured on every shard from the configuration; notes about that, and about
+/// GPUs that are requested and would stay idle.
+fn adapt_to_cluster(config: &mut StudyConfig, num_gpus: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if config.efficiency.take().is_some() {
+        notes.push(
+            "time and memory are not measured in a launch; `finepruner efficiency --run` \
+             measures them of the merged run"
+                .to_owned(),
+        );
+    }
+    if num_gpus > 0 && config.device == "cpu" {
+        notes.push(
+            "GPUs are requested, but the study runs on the CPU; expected --device cuda, or no \
+             GPUs"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 /// Runs the command.

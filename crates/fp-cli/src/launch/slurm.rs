@@ -13,6 +13,7 @@ use fp_launch::{LaunchFolder, Manifest, ManifestLock, ShardEntry, Submission, no
 use fp_scoring::MethodRegistry;
 use serde::Serialize;
 
+use super::adapt_to_cluster;
 use crate::arguments::command_line;
 use crate::commands::study::RunArgs;
 use crate::commands::study::overrides::{Overrides, read_config};
@@ -28,8 +29,9 @@ use crate::commands::{print_json, print_text, print_verbatim, warn};
 ///
 /// Examples:
 ///   finepruner launch slurm --config configs/full_config.json \
-///     --model llava-1.5-7b-hf --dataset data/gqa --shards 64 --partition gpu \
-///     --gpus-per-task 1 --cpus-per-task 8 --time 12:00:00 --output runs/gqa
+///     --model llava-1.5-7b-hf --dataset data/gqa --device cuda --shards 64 \
+///     --partition gpu --gpus-per-task 1 --cpus-per-task 8 --time 12:00:00 \
+///     --output runs/gqa
 ///   finepruner launch slurm --config configs/full_config.json --shards 8 \
 ///     --output runs/full --dry-run
 #[derive(Debug, Args)]
@@ -171,13 +173,10 @@ pub(super) fn run(args: &SlurmArgs) -> Result<()> {
     let resources = args.slurm.resources(&output);
     resources.check()?;
     let mut config = args.overrides.to_run(read_config(&args.config)?)?;
-    if config.efficiency.take().is_some() {
-        warn(&[
-            "time and memory are not measured in a launch; `finepruner efficiency --run` \
-                measures them of the merged run"
-                .to_owned(),
-        ]);
-    }
+    warn(&adapt_to_cluster(
+        &mut config,
+        args.slurm.gpus_per_task.unwrap_or(0),
+    ));
     let table = plan_shards(&config, &MethodRegistry::standard(), args.shards)?;
     warn(&table.spec.grid.without_effect(&table.spec.model.shape));
     let folder = LaunchFolder::new(output);

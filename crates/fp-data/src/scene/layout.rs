@@ -31,7 +31,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// Its box `[x0, y0, x1, y1]` in pixels, half open.
+    /// Its box `[x0, y0, x1, y1]` in pixels, half-open.
     pub fn bounds(&self) -> [i32; 4] {
         [self.x, self.y, self.x + self.side, self.y + self.side]
     }

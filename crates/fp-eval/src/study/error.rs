@@ -105,6 +105,12 @@ pub enum StudyError {
         /// The expected sample, or the end.
         expected: String,
     },
+    /// The folder of a run is expected, and this is none.
+    #[error("{} is not the folder of a run: {}", path.display(), if path.is_dir() { "it has no run.json" } else { "there is no such folder" })]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder contains other files.
     #[error("{} isn't the folder of a run and isn't empty; name a new one", path.display())]
     NotARun {

@@ -12,6 +12,15 @@ const MERGING: &str = "load the base with transformers, put the adapter on it wi
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
+    /// A folder of something else.
+    #[error(
+        "{} is not the folder of a checkpoint: it has neither config.json nor weights",
+        dir.display()
+    )]
+    NotACheckpoint {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// An adapter without its base model.
     #[error(
         "{} is {kind} adapter for {}, not a full model; merge it into its base first ({MERGING}) \

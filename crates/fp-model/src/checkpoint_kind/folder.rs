@@ -54,6 +54,11 @@ impl Folder {
             .find(|name| self.names.contains(*name))
     }
 
+    /// Whether there is a config or weights.
+    pub(super) fn is_checkpoint(&self) -> bool {
+        self.names.contains("config.json") || self.has_weights()
+    }
+
     /// Whether weight files exist under the usual names.
     pub(super) fn has_weights(&self) -> bool {
         Checkpoint::is_in(&self.dir)

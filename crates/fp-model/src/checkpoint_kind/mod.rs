@@ -33,7 +33,14 @@ pub(crate) use unused::unused_tensors;
 pub(crate) fn check_folder(folder: &Folder) -> Result<()> {
     adapter::check_folder(folder)?;
     family::check(folder)?;
-    Ok(part::check_folder(folder)?)
+    part::check_folder(folder)?;
+    if !folder.is_checkpoint() {
+        return Err(CheckpointError::NotACheckpoint {
+            dir: folder.dir().to_owned(),
+        }
+        .into());
+    }
+    Ok(())
 }
 
 /// Checks a folder by the names and number formats of its tensors.

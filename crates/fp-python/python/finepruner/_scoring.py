@@ -11,6 +11,7 @@ from typing import Any
 from . import _native
 from ._arrays import Floats, Indices, floats, indices, readable
 from ._flags import flags
+from ._ranges import read_range
 
 
 class Selection:
@@ -88,7 +89,7 @@ def score(
     keep: int,
     heads: str | Iterable[str] = "all",
     queries: str | Iterable[str] | None = None,
-    image_range: tuple[int, int] | range | None = None,
+    image_range: tuple[int, int] | range | str | None = None,
     query_rows: Iterable[int] | None = None,
     batch: bool = False,
     num_selected_heads: int | str | None = None,
@@ -113,8 +114,8 @@ def score(
         keep: R, the number of image tokens to keep, 1 to N.
         heads: Names of head strategies, or ``"all"``; see :func:`strategies`.
         queries: Names of query strategies, or ``"all"``; ``last_token`` by default.
-        image_range: Where the image stands in the sequence, half open: ``(35, 611)`` is 576
-            tokens after 35 others.
+        image_range: Where the image stands in the sequence, half-open: ``(35, 611)`` or
+            ``"35..611"`` is 576 tokens after 35 others.
         query_rows: ``[Q]``, ascending: the positions that there are rows of; all by default.
         batch: The first of three dimensions is samples: ``[B, H, N]``, scored in parallel.
         num_selected_heads: h, the number of top-scoring heads to average, or ``"all"``; half of
@@ -131,15 +132,12 @@ def score(
     Warns:
         UserWarning: Settings that change nothing, rows that don't sum to 1.
     """
-    if isinstance(image_range, range):
-        if image_range.step != 1:
-            raise _native.Error(f"image_range has a step of {image_range.step}; expected 1")
-        image_range = (image_range.start, image_range.stop)
+    image = None if image_range is None else "{}..{}".format(*read_range(image_range))
     settings = {
         "keep": keep,
         "head_selection_strategy": heads,
         "query_selection_strategy": queries,
-        "image_range": None if image_range is None else f"{image_range[0]}..{image_range[1]}",
+        "image_range": image,
         "query_rows": None if query_rows is None else [int(row) for row in query_rows],
         "batch": batch,
         "num_selected_heads": num_selected_heads,

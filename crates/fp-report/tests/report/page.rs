@@ -97,7 +97,7 @@ fn the_best_is_best_where_it_stands() {
         strategies.push(name(leader));
     }
     assert!(page.contains("the highest mean at each budget among its 27 studied cells"));
-    assert!(page.contains("and so optimistic") && page.contains("href=\"#best\""));
+    assert!(page.contains("and hence optimistic") && page.contains("href=\"#best\""));
 }
 
 #[test]

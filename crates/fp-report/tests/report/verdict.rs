@@ -163,7 +163,8 @@ fn study_b_asks_about_fastv_and_the_last_token() {
     });
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
-        headline.starts_with("Undecided whether any query strategy beats FastV (all_heads): ")
+        headline
+            .starts_with("It is undecided whether any query strategy beats FastV (all_heads): ")
             && headline.ends_with("Whether any beats last_token (at its best h) is undecided too."),
         "{headline}"
     );
@@ -176,7 +177,7 @@ fn too_few_images_are_the_reason_and_no_other() {
     let verdict = analyse(folder.path()).verdict;
     assert_eq!(
         verdict.headline,
-        "Undecided whether any head strategy beats FastV (all_heads): with 6 questions on 1 \
+        "It is undecided whether any head strategy beats FastV (all_heads): with 6 questions on 1 \
          image answered, no answer falls into the selection half of the images."
     );
     // One image in either half: a candidate is selected, but can't be tested.
@@ -225,7 +226,7 @@ fn twelve_questions_decide_nothing_though_all_agree() {
     let verdict = &analysis.verdict;
     assert_eq!(
         verdict.headline,
-        "Undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 images \
+        "It is undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 images \
          can't reliably resolve a difference below 71.4 points; sum (h = 6), chosen on the other \
          images, differs from it by 0.0 points on average over 3 budgets (95 % interval −33.6 to \
          33.6)."
@@ -235,7 +236,7 @@ fn twelve_questions_decide_nothing_though_all_agree() {
     };
     assert_eq!(
         baseline,
-        "Undecided whether any head strategy beats sum (at its best h): 12 questions on 12 \
+        "It is undecided whether any head strategy beats sum (at its best h): 12 questions on 12 \
          images can't reliably resolve a difference below 71.4 points; sum itself has the \
          largest mean on the selection half."
     );
@@ -354,7 +355,7 @@ fn a_lead_on_twelve_questions_is_no_verdict() {
     let headline = &analysis.verdict.headline;
     assert!(
         headline.starts_with(
-            "Undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 \
+            "It is undecided whether any head strategy beats FastV (all_heads): 12 questions on 12 \
              images can't reliably resolve a difference below "
         ) && headline.contains(" points; entropy (h = 6), chosen on the other images, differs"),
         "{headline}"
@@ -379,7 +380,7 @@ fn what_is_decided_on_average_is_said_where_single_budgets_are_not() {
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
         headline.starts_with(
-            "Undecided whether any head strategy beats FastV (all_heads) at any of 3 budgets: 9 \
+            "It is undecided whether any head strategy beats FastV (all_heads) at any of 3 budgets: 9 \
              of 27 tests are inconclusive; entropy (h = 6), chosen on the other images, is "
         ) && headline.contains(" points worse on average over 3 budgets (95 % interval "),
         "{headline}"

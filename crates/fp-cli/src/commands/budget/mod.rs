@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::RangedU64ValueParser;
+use fp_eval::study::model_folder;
 use fp_model::{ModelConfig, Preset};
 use fp_scoring::{
     DecoderShape, MlpConvention, PrunedCost, ScheduleStages, TokenBudget, TokenLayout,
@@ -55,13 +56,15 @@ impl KnownModel {
                 let preset: Preset = preset.parse().map_err(|error| error_text(&error))?;
                 preset.config()
             }
-            None if Path::new(name).join("config.json").is_file() => {
-                ModelConfig::from_dir(Path::new(name)).map_err(|error| error_text(&error))?
-            }
             None => {
-                return Err(format!(
-                    "{published}, random:NAME, or the folder of a checkpoint with its config.json"
-                ));
+                let folder = model_folder(Path::new(name)).map_err(|error| error_text(&error))?;
+                if !folder.join("config.json").is_file() {
+                    return Err(format!(
+                        "{published}, random:NAME, embedded, or the folder of a checkpoint with \
+                         its config.json"
+                    ));
+                }
+                ModelConfig::from_dir(&folder).map_err(|error| error_text(&error))?
             }
         };
         Ok(KnownModel {
@@ -79,8 +82,8 @@ impl KnownModel {
 /// Example: finepruner budget --model llava-1.5-13b --prune-layer 3
 #[derive(Debug, clap::Args)]
 pub(crate) struct BudgetArgs {
-    /// A published shape, llava-1.5-7b or llava-1.5-13b, a checkpoint's folder or random:NAME
-    /// [default: llava-1.5-7b, unless sizes are given].
+    /// A published shape, llava-1.5-7b or llava-1.5-13b, a checkpoint's folder, embedded for the
+    /// shipped model, or random:NAME [default: llava-1.5-7b, unless sizes are given].
     #[arg(long, value_parser = KnownModel::parse, conflicts_with_all = ["num_layers",
         "hidden_size", "intermediate_size", "num_heads", "num_kv_heads", "head_dim"])]
     model: Option<KnownModel>,

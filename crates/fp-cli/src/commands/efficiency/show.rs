@@ -1,11 +1,13 @@
 //! Output of a measurement on a terminal.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fp_eval::efficiency::{Efficiency, Progress, describe, tables};
 
 use crate::commands::print_text;
+use crate::commands::study::duration;
 use crate::table::{table, wrap};
 
 /// Columns of the terminal.
@@ -44,14 +46,26 @@ fn name(model: &str) -> String {
     }
 }
 
+/// Shortest time between two lines about rounds.
+const INTERVAL: Duration = Duration::from_secs(10);
+
 /// Reports progress on standard error.
 pub(crate) fn say_progress(is_quiet: bool) -> impl FnMut(Progress) {
+    let (mut start, mut shown) = (Instant::now(), Instant::now());
     move |progress| {
         let text = match progress {
             _ if is_quiet => return,
             Progress::Loading => "reading the weights".to_owned(),
-            Progress::Rounds(0, all) => format!("{all} rounds, one sample at a time"),
-            Progress::Rounds(..) => return,
+            Progress::Rounds(0, all) => {
+                (start, shown) = (Instant::now(), Instant::now());
+                format!("{all} rounds, one sample at a time")
+            }
+            Progress::Rounds(..) if shown.elapsed() < INTERVAL => return,
+            Progress::Rounds(done, all) => {
+                shown = Instant::now();
+                let left = start.elapsed().as_secs_f64() / done as f64 * (all - done) as f64;
+                format!("{done} of {all} rounds, {} left", duration(left))
+            }
             Progress::Batch(size) => format!("batches of {size}"),
             Progress::Memory(0, all) => format!("peak memory, in {all} processes"),
             Progress::Memory(..) => return,

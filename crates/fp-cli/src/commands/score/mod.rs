@@ -72,7 +72,7 @@ pub(crate) struct ScoreArgs {
     /// Name of the tensor in a .safetensors file; not needed if there is only one.
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
-    /// Position of the image in the sequence, half open: 35..611 is 576 tokens after 35
+    /// Position of the image in the sequence, half-open: 35..611 is 576 tokens after 35
     /// others. Given once for all dumps, or once per dump in their order. Not needed for a
     /// safetensors file whose metadata has `image_range`.
     #[arg(long, value_name = "A..B", value_delimiter = ',', value_parser = parse_range)]

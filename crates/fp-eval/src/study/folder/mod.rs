@@ -126,9 +126,14 @@ impl RunFolder {
 /// Reads the specification of a run.
 ///
 /// # Errors
-/// A missing file, one of another version, or one that contradicts itself.
+/// A missing folder or file, one of another version, or one that contradicts itself.
 pub fn read_spec(folder: &Path) -> Result<RunSpec, StudyError> {
     let path = folder.join(SPEC_FILE);
+    if matches!(path.try_exists(), Ok(false)) {
+        return Err(StudyError::NoRun {
+            path: folder.to_owned(),
+        });
+    }
     let bytes = fp_scoring::read_file(&path).map_err(StudyError::io("read", &path))?;
     #[derive(Deserialize)]
     struct Version {

@@ -24,7 +24,8 @@ use std::sync::Arc;
 use fp_image::Tiling;
 use fp_scoring::{
     Candidates, Evidence, ImageInput, MethodCard, Plan, PlanError, PlanSetting, PositionRule,
-    PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection, error_text,
+    PruningMethod, SelectError, Selected, Selector, Site, Stage, TokenSelection, did_you_mean,
+    error_text,
 };
 use serde::{Deserialize, Serialize};
 
@@ -395,6 +396,16 @@ impl Selector for OfFile {
     }
 }
 
+fn no_cell(grid: &Grid, cell: &str) -> String {
+    let ids = || grid.cells.iter().map(|cell| cell.id.as_str());
+    let meant = did_you_mean(cell, ids());
+    let expected: Vec<&str> = ids().collect();
+    format!(
+        "the run has no cell `{cell}`{meant}; expected one of: {}",
+        expected.join(", ")
+    )
+}
+
 /// The tokens that a cell of a run kept, as lines of a file of selections.
 ///
 /// # Errors
@@ -406,9 +417,7 @@ pub fn selections_of_run(
     cell: &str,
 ) -> Result<String, String> {
     let grid: &Grid = &spec.grid;
-    let index = grid
-        .position(cell)
-        .ok_or_else(|| format!("the run has no cell `{cell}`"))?;
+    let index = grid.position(cell).ok_or_else(|| no_cell(grid, cell))?;
     let mut text = String::new();
     // Nothing is selected for text-only questions.
     for record in records.iter().filter(|record| !record.text_only) {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import overload
 
+from .._ranges import read_range
 from ._captured import Captured
 from ._layout import Asked, Layout
 from ._model import Module, attention_of, image_token_of
@@ -49,7 +50,7 @@ def capture(
     attention: Module | str | None = None,
     image_token_id: int | None = None,
     image: int | None = None,
-    image_range: tuple[int, int] | None = None,
+    image_range: tuple[int, int] | range | str | None = None,
 ) -> Iterator[Capture]:
     """Computes attention rows of one layer whenever a prompt enters the model, in a ``with``.
 
@@ -69,7 +70,7 @@ def capture(
             ``"model.language_model.layers.1.self_attn"``.
         image_token_id: The id of image tokens; the configuration's by default.
         image: Which image, counted from 0, where a prompt has several.
-        image_range: Where the image stands, half open, for a model that isn't called with
+        image_range: Where the image stands, half-open, for a model that isn't called with
             ``input_ids``.
 
     Yields:
@@ -82,7 +83,8 @@ def capture(
     token = None if image_range is not None else image_token_of(model, image_token_id)
     captured = Capture()
     module = attention_of(model, layer, attention)
-    asked = Asked(token, image, image_range)
+    bounds = None if image_range is None else read_range(image_range)
+    asked = Asked(token, image, bounds)
     tap = Tap(model, module, layer, queries, asked, captured._take)
     tap.install()
     try:

@@ -22,7 +22,7 @@ class Captured:
         attention: ``[H, Q, S]``, after the softmax, float32 (float64 of a float64 model): H query
             heads, the Q rows asked for, S tokens of the sample without padding.
         query_rows: ``[Q]``, ascending: the positions in the sequence that the rows are of.
-        image_range: Where the image stands in the sequence, half open.
+        image_range: Where the image stands in the sequence, half-open.
         layer: K, counted from 1.
     """
 

@@ -15,7 +15,7 @@ class Layout:
 
     Attributes:
         positions: Its tokens' positions in the batch's sequences, without padding.
-        image_range: Where the image stands among its tokens, half open.
+        image_range: Where the image stands among its tokens, half-open.
         length: Of the batch's sequences, padding included.
     """
 
@@ -59,7 +59,7 @@ def layouts(
         elif ids is None or asked.image_token is None:
             raise _native.Error(
                 "the model wasn't called with input_ids, so where the image stands isn't known; "
-                "say it with image_range=(start, end)"
+                "pass image_range=(start, end)"
             )
         else:
             image = image_range([ids[sample][at] for at in here], asked, sample)
@@ -68,7 +68,7 @@ def layouts(
 
 
 def image_range(ids: Sequence[int], asked: Asked, sample: int) -> tuple[int, int]:
-    """Where the image stands in the ids of one sample, half open: the one run of image tokens,
+    """Where the image stands in the ids of one sample, half-open: the one run of image tokens,
     or the one asked for."""
     runs: list[tuple[int, int]] = []
     for at, token in enumerate(ids):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .. import _native
+from .._published import methods
 from .._scoring import Selection, strategies
 from ._captured import Captured
 from ._dropping import Dropping
@@ -151,8 +153,15 @@ def _strategy(
         heads, num_selected_heads = "sum", "all"
     known = [strategy["name"] for strategy in strategies()["head"]]
     if heads not in known:
-        expected = ", ".join([FASTV, *known])
-        raise _native.Error(f"unknown method {method!r}; expected a function or one of: {expected}")
+        expected = f"expected a function or one of: {', '.join([FASTV, *known])}"
+        if method in [published["name"] for published in methods()]:
+            raise _native.Error(
+                f"{method!r} is a published method, which finepruner.select runs on tensors; "
+                f"{expected}"
+            )
+        close = difflib.get_close_matches(method, [FASTV, *known], 1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise _native.Error(f"unknown method {method!r}{meant}; {expected}")
 
     def choose(captured: Captured) -> Selection:
         (selection,) = captured.score(

@@ -1,6 +1,6 @@
 //! Results of the tests of methods, in words.
 
-use fp_eval::format::{counted, interval_points, listed, points, signed_points};
+use fp_eval::format::{counted, fixed, interval_points, listed, points, signed_points};
 
 use super::{MethodEntry, MethodTests};
 use crate::analysis::{Comparison, Outcome};
@@ -73,7 +73,7 @@ impl MethodTests {
                 samples(&tests),
                 by_outcome(&tests, |entry, test| format!(
                     "{} ({} points, {})",
-                    entry.method,
+                    with_own_schedule(entry),
                     signed_points(test.difference),
                     interval_points(test.interval, test.confidence)
                 ))
@@ -101,8 +101,21 @@ fn by_outcome(tests: &Tested<'_>, text: fn(&MethodEntry, &Comparison) -> String)
 /// A method, with its difference where that is informative.
 fn named(entry: &MethodEntry, test: &Comparison) -> String {
     match test.outcome {
-        Outcome::Undecided => entry.method.clone(),
-        _ => format!("{} ({})", entry.method, signed_points(test.difference)),
+        Outcome::Undecided => with_own_schedule(entry),
+        _ => format!(
+            "{} ({})",
+            with_own_schedule(entry),
+            signed_points(test.difference)
+        ),
+    }
+}
+
+/// A method, with its own layer average if the budget doesn't set that.
+fn with_own_schedule(entry: &MethodEntry) -> String {
+    let average = entry.average_visual_tokens;
+    match entry.has_own_schedule {
+        true => format!("{} at its own B = {}", entry.method, fixed(average, 1)),
+        false => entry.method.clone(),
     }
 }
 

@@ -141,7 +141,7 @@ impl<'a> Contest<'a> {
         if let Some(reason) = self.cannot_be_shown() {
             let subject = subject(self.kind);
             return format!(
-                "Undecided whether any {subject} beats {}: {reason}.",
+                "It is undecided whether any {subject} beats {}: {reason}.",
                 self.name
             );
         }
@@ -256,7 +256,7 @@ impl<'a> Contest<'a> {
     /// Nothing is shown to beat the reference, and some test can't exclude it.
     fn not_told(&self) -> String {
         let whether = format!(
-            "Undecided whether any {} beats {}",
+            "It is undecided whether any {} beats {}",
             subject(self.kind),
             self.name
         );

@@ -31,7 +31,7 @@ pub(super) fn headline(run: &Run, cell_index: &CellIndex, analysis: &Analysis) -
     }
     let Some(best) = &analysis.best else {
         return format!(
-            "Undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the selection half of the images.",
+            "It is undecided whether any {} beats FastV (all_heads): with {} answered, no answer falls into the selection half of the images.",
             subject(cell_index.kind),
             samples.text()
         );

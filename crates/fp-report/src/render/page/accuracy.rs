@@ -47,7 +47,7 @@ fn caption(source: &Source<'_>) -> Markup {
             (num_cells / num_budgets)
             " studied cells, over all strategies and h; "
             (source.cell_index.baseline_name())
-            ": the baseline at the h that is best for it there. Both are maxima over these same questions, and so optimistic. "
+            ": the baseline at the h that is best for it there. Both are maxima over these same questions, and hence optimistic. "
             @if source.analysis.best.is_some() {
                 "Whether they hold on other questions is tested in " a href="#best" { "Best strategy" } "."
             } @else {

@@ -29,7 +29,7 @@ const KINDS: [Kind; 5] = [
         |vanilla, candidate, baseline, _| vanilla && !candidate && baseline,
     ),
     (
-        "Lost under both, though the evidence alone suffices",
+        "Wrong under both, although the evidence tokens alone suffice",
         |vanilla, candidate, baseline, oracle| {
             vanilla && !candidate && !baseline && oracle == Some(true)
         },

@@ -105,8 +105,8 @@ fn measured(source: &Source<'_>, times: &MeasuredTimes) -> Markup {
         p.small {
             "Done once for: a study encodes an image once for all of its questions, runs layers 1 to "
             (source.run.spec.config.prune_layer)
-            " once for all cells of a question, and what keeps the same tokens once ("
-            (times.num_answers) " answers came to " (times.num_runs)
+            " once for all cells of a question, and cells that keep the same tokens once ("
+            (times.num_answers) " answers required " (times.num_runs)
             " runs). So an answer of the study takes less than a single answer on its own. Thread-seconds, from stages that ran side by side."
         }
         details {

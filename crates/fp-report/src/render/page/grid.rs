@@ -12,7 +12,7 @@ use crate::render::Source;
 pub(super) fn grid(source: &Source<'_>) -> Section {
     let baseline = source.cell_index.baseline_name();
     let lead = format!(
-        "Accuracy in %; a stronger colour is higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, none undecided."
+        "Accuracy in %; a stronger colour is higher. Against {baseline} at the same h and budget: ▲ better, ▼ worse, ≈ equivalent, no mark: undecided."
     );
     let content = html! {
         @if !source.cell_index.strategies.is_empty() {

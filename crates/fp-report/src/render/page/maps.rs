@@ -150,10 +150,10 @@ pub(super) fn retention(source: &Source<'_>) -> Option<Section> {
     }
     let lead = match is_raster {
         true => {
-            "Images have grids of their own here, so the maps are of 24 × 24 equal parts of an image, whatever its shape: which share of each lay under kept tokens. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy."
+            "Images have grids of their own here, so the maps are of 24 × 24 equal parts of an image, whatever its shape: which share of each lay under kept tokens. A picture that follows position rather than evidence, such as bright lower rows, is a bias of the strategy."
         }
         false => {
-            "One square per image patch. A picture that doesn't follow the evidence but the place, such as bright lower rows, is a bias of the strategy."
+            "One square per image patch. A picture that follows position rather than evidence, such as bright lower rows, is a bias of the strategy."
         }
     };
     Some(section(
