@@ -6,23 +6,12 @@
 pub enum BudgetError {
     /// R outside 1..=N.
     #[error(
-        "{budget}: R = {kept} of {num_image_tokens} image tokens; R must be between 1 and {num_image_tokens}"
+        "{budget}: R = {kept} of {num_image_tokens} image tokens; R must be between 1 and {num_image_tokens}{}",
+        if budget.starts_with("retention") { ", and a retention is a share, such as 0.5" } else { "" }
     )]
     Kept {
         /// The budget in words.
         budget: String,
-        /// The resulting R.
-        kept: f64,
-        /// N.
-        num_image_tokens: usize,
-    },
-    /// A share of the image tokens that no R results in.
-    #[error(
-        "retention = {retention}: R = {kept} of {num_image_tokens} image tokens; a retention is a share above 0 and at most 1, and R must be at least 1"
-    )]
-    Retention {
-        /// The share.
-        retention: f64,
         /// The resulting R.
         kept: f64,
         /// N.
@@ -144,12 +133,7 @@ impl TokenBudget {
                 num_image_tokens,
                 lowest: average_visual_tokens(1.0, num_image_tokens, num_layers, prune_layer),
             },
-            TokenBudget::Retention(retention) => BudgetError::Retention {
-                retention,
-                kept,
-                num_image_tokens,
-            },
-            TokenBudget::Kept(_) => BudgetError::Kept {
+            _ => BudgetError::Kept {
                 budget: self.to_string(),
                 kept,
                 num_image_tokens,

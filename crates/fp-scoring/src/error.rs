@@ -62,8 +62,8 @@ pub enum ScoringError {
     },
     /// An image range that is empty or outside the sequence.
     #[error(
-        "image range {start}..{end} {}; it is half-open, so 35..611 holds 576 tokens",
-        if start < end { format!("is outside the sequence of {sequence_len} tokens") } else { "is empty: its start must be below its end".to_owned() }
+        "image range {start}..{end} is {} the sequence of {sequence_len} tokens; it is half-open, so 35..611 holds 576 tokens",
+        if start < end { "outside" } else { "empty, as its start isn't below its end, in" }
     )]
     ImageRange {
         /// First image token.

@@ -28,7 +28,6 @@ fn unknown() -> UnknownName {
 fn budgets() {
     check(&every_variant!(BudgetError:
         Kept { budget: CAUSE.to_owned(), kept: 0.0, num_image_tokens: 4 },
-        Retention { retention: 20.0, kept: 80.0, num_image_tokens: 4 },
         Average { average: 1.0, kept: 0.0, prune_layer: 1, num_layers: 2, num_image_tokens: 4, lowest: 2.5 },
         PruneLayer { prune_layer: 2, num_layers: 2 },
         StageOrder { after_layer: 3 },

@@ -185,7 +185,7 @@ fn too_few_images_are_the_reason_and_no_other() {
     let verdict = analyse(folder.path()).verdict;
     let headline = &verdict.headline;
     assert!(
-        headline.starts_with("Undecided")
+        headline.starts_with("It is undecided")
             && headline.contains("holds 1 image with an answer, and a test needs two"),
         "{headline}"
     );

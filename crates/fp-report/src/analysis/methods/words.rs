@@ -47,7 +47,7 @@ impl MethodTests {
             Some(format!(
                 "At {at} against {name} ({}): {}.",
                 samples(tests),
-                by_outcome(tests, named)
+                by_outcome(tests, |entry, test| self.named(entry, test))
             ))
         };
         let random = match self.num_random_seeds {
@@ -73,17 +73,39 @@ impl MethodTests {
                 samples(&tests),
                 by_outcome(&tests, |entry, test| format!(
                     "{} ({} points, {})",
-                    with_own_schedule(entry),
+                    self.with_own_average(entry),
                     signed_points(test.difference),
                     interval_points(test.interval, test.confidence)
                 ))
             )
         })
     }
+
+    /// A method, with its difference where that is informative.
+    fn named(&self, entry: &MethodEntry, test: &Comparison) -> String {
+        let method = self.with_own_average(entry);
+        match test.outcome {
+            Outcome::Undecided => method,
+            _ => format!("{method} ({})", signed_points(test.difference)),
+        }
+    }
+
+    /// A method, with its layer average if that isn't the reference's.
+    fn with_own_average(&self, entry: &MethodEntry) -> String {
+        let average = |entry: &MethodEntry| fixed(entry.average_visual_tokens, 1);
+        let mut methods = self.methods.iter();
+        let reference = methods.find(|other| Some(&other.cell) == self.reference.as_ref());
+        let is_own = entry.has_own_schedule
+            && reference.is_none_or(|reference| average(reference) != average(entry));
+        match is_own {
+            true => format!("{} at its own B = {}", entry.method, average(entry)),
+            false => entry.method.clone(),
+        }
+    }
 }
 
 /// The methods of each outcome, such as `better: a and b; undecided: c`.
-fn by_outcome(tests: &Tested<'_>, text: fn(&MethodEntry, &Comparison) -> String) -> String {
+fn by_outcome(tests: &Tested<'_>, text: impl Fn(&MethodEntry, &Comparison) -> String) -> String {
     let outcomes = [
         Outcome::Better,
         Outcome::Worse,
@@ -96,27 +118,6 @@ fn by_outcome(tests: &Tested<'_>, text: fn(&MethodEntry, &Comparison) -> String)
         (!names.is_empty()).then(|| format!("{}: {}", outcome.of_method(), listed(&names)))
     });
     parts.collect::<Vec<_>>().join("; ")
-}
-
-/// A method, with its difference where that is informative.
-fn named(entry: &MethodEntry, test: &Comparison) -> String {
-    match test.outcome {
-        Outcome::Undecided => with_own_schedule(entry),
-        _ => format!(
-            "{} ({})",
-            with_own_schedule(entry),
-            signed_points(test.difference)
-        ),
-    }
-}
-
-/// A method, with its own layer average if the budget doesn't set that.
-fn with_own_schedule(entry: &MethodEntry) -> String {
-    let average = entry.average_visual_tokens;
-    match entry.has_own_schedule {
-        true => format!("{} at its own B = {}", entry.method, fixed(average, 1)),
-        false => entry.method.clone(),
-    }
 }
 
 /// The samples of tests, such as `96 questions on 32 images`; a range where they differ.
