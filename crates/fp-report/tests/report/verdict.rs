@@ -197,7 +197,8 @@ fn too_few_images_are_the_reason_and_no_other() {
     let folder = made_up("a", size(12, 1));
     let headline = analyse(folder.path()).verdict.headline;
     assert!(
-        headline.starts_with("Undecided") && headline.contains("too few to show any difference"),
+        headline.starts_with("It is undecided")
+            && headline.contains("too few to show any difference"),
         "{headline}"
     );
 }
