@@ -16,9 +16,13 @@ Machine &make_machine() {
 
 namespace {
 
-/// Returns to the scheduler until it resumes this fiber.
-void yield() {
-  if (_setjmp(current_fiber().context) == 0) _longjmp(machine().scheduler, 1);
+/// Jumps to the scheduler.
+__attribute__((noinline)) void leave(Machine &machine) { FP_JUMP(machine.scheduler); }
+
+/// Returns to the scheduler until it resumes this fiber. A function that saves its place must not
+/// jump itself: the compiler takes the rest of it for unreachable.
+__attribute__((noinline)) void yield(Machine &machine, Fiber &fiber) {
+  if (FP_SAVE_CONTEXT(fiber.context) == 0) leave(machine);
 }
 
 /// A fiber outlives its block: it runs the threads of block after block.
@@ -27,13 +31,13 @@ void fiber_main() {
     machine().body(machine().argument);
     machine().blocks[current_fiber().block_in_cluster].has_exits = true;
     current_fiber().state = State::kDone;
-    yield();
+    yield(machine(), current_fiber());
   }
 }
 
-void start_or_resume(Fiber &fiber) {
-  if (_setjmp(machine().scheduler) != 0) return;
-  if (fiber.is_started) _longjmp(fiber.context, 1);
+/// Jumps into a fiber, whose stack is prepared the first time.
+__attribute__((noinline)) void enter(Fiber &fiber) {
+  if (fiber.is_started) FP_JUMP(fiber.context);
   fiber.is_started = true;
   getcontext(&fiber.start);
   if (!fiber.stack) {
@@ -53,8 +57,14 @@ void start_or_resume(Fiber &fiber) {
   setcontext(&fiber.start);
 }
 
+/// Runs a fiber until it yields.
+__attribute__((noinline)) void start_or_resume(Machine &machine, Fiber &fiber) {
+  if (FP_SAVE_CONTEXT(machine.scheduler) == 0) enter(fiber);
+}
+
 /// Waits until `expected` threads have arrived; false for the thread that completes it.
 void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
+  Machine &it = machine();
   if (meeting.arrived == 0) {
     meeting.expected = expected;
     meeting.file = file;
@@ -68,13 +78,14 @@ void meet(Rendezvous &meeting, unsigned expected, const char *file, int line) {
   }
   meeting.arrived++;
   if (meeting.arrived < expected) {
-    meeting.waiting.push_back(machine().current);
-    current_fiber().state = State::kWaiting;
-    current_fiber().waits_for = &meeting;
-    yield();
+    Fiber &fiber = *it.fibers[it.current];
+    meeting.waiting.push_back(it.current);
+    fiber.state = State::kWaiting;
+    fiber.waits_for = &meeting;
+    yield(it, fiber);
     return;
   }
-  for (unsigned fiber : meeting.waiting) machine().fibers[fiber]->state = State::kReady;
+  for (unsigned fiber : meeting.waiting) it.fibers[fiber]->state = State::kReady;
   meeting.waiting.clear();
   meeting.arrived = 0;
 }
@@ -122,16 +133,18 @@ std::vector<unsigned> turns(unsigned count) {
 }
 
 /// Runs each ready thread of a warp once; false if none was ready.
-bool run_warp(const unsigned *threads) {
+bool run_warp(Machine &it, const unsigned *threads) {
+  // A warp is of one block.
+  RunningBlock &block = it.blocks[it.fibers[threads[0]]->block_in_cluster];
+  running_block = &block;
+  blockIdx = block.index;
   bool has_progress = false;
-  for (unsigned lane = 0; lane < kWarp && !machine().has_fault; ++lane) {
-    Fiber &fiber = *machine().fibers[threads[lane]];
+  for (unsigned lane = 0; lane < kWarp && !it.has_fault; ++lane) {
+    Fiber &fiber = *it.fibers[threads[lane]];
     if (fiber.state != State::kReady) continue;
-    machine().current = threads[lane];
+    it.current = threads[lane];
     threadIdx.x = fiber.thread;
-    running_block = &machine().blocks[fiber.block_in_cluster];
-    blockIdx = machine().blocks[fiber.block_in_cluster].index;
-    start_or_resume(fiber);
+    start_or_resume(it, fiber);
     has_progress = true;
   }
   return has_progress;
@@ -152,7 +165,7 @@ bool run_cluster() {
     has_progress = false;
     // A warp runs for as long as it can by itself: its stacks stay in the cache.
     for (unsigned first = 0; first < count && !machine().has_fault; first += kWarp)
-      while (run_warp(&order[first])) has_progress = true;
+      while (run_warp(machine(), &order[first])) has_progress = true;
   }
   if (machine().has_fault) return false;
   for (unsigned i = 0; i < count; ++i)
@@ -184,7 +197,7 @@ void fault(const char *format, ...) {
                 blockIdx.z, threadIdx.x, text);
   machine().fault = place;
   machine().has_fault = true;
-  _longjmp(machine().scheduler, 1);
+  FP_JUMP(machine().scheduler);
 }
 
 Block *block_of_rank(unsigned rank) {
@@ -205,8 +218,10 @@ void wait_for_cluster(const char *file, int line) {
 
 const uint64_t (*exchange_in_warp(const uint64_t *words, unsigned count, const char *file,
                                   int line))[32] {
-  const unsigned thread = current_fiber().thread;
-  WarpExchange &warp = current_block().warps[thread / kWarp];
+  Machine &it = machine();
+  const Fiber &fiber = *it.fibers[it.current];
+  const unsigned thread = fiber.thread;
+  WarpExchange &warp = it.blocks[fiber.block_in_cluster].warps[thread / kWarp];
   for (unsigned i = 0; i < count; ++i) warp.given[i][thread % kWarp] = words[i];
   if (warp.meeting.arrived + 1 == kWarp)
     std::memcpy(warp.result, warp.given, count * sizeof warp.given[0]);

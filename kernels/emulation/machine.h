@@ -38,8 +38,20 @@ struct WarpExchange {
 
 enum class State { kReady, kWaiting, kDone };
 
+// Switching stacks is most of what the emulation does. The compiler's own jumps save and restore
+// the stack and the place alone, where the library's keep all registers and look at signals.
+#if defined(__GNUC__) && defined(__x86_64__)
+using Context = void *[5];
+#define FP_SAVE_CONTEXT(context) __builtin_setjmp(context)
+#define FP_JUMP(context) __builtin_longjmp(context, 1)
+#else
+using Context = jmp_buf;
+#define FP_SAVE_CONTEXT(context) _setjmp(context)
+#define FP_JUMP(context) _longjmp(context, 1)
+#endif
+
 struct Fiber {
-  jmp_buf context;
+  Context context;
   ucontext_t start;
   unsigned char *stack = nullptr;
   bool is_started = false;
@@ -57,7 +69,7 @@ struct RunningBlock : Block {
 };
 
 struct Machine {
-  jmp_buf scheduler;
+  Context scheduler;
   std::vector<std::unique_ptr<Fiber>> fibers;
   std::vector<RunningBlock> blocks;  // of the running cluster
   Rendezvous cluster;
