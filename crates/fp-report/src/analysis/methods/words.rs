@@ -28,6 +28,12 @@ impl MethodTests {
             .collect()
     }
 
+    /// The reference among the methods, where the budget has one.
+    pub(crate) fn reference_entry(&self) -> Option<&MethodEntry> {
+        let mut methods = self.methods.iter();
+        methods.find(|entry| Some(&entry.cell) == self.reference.as_ref())
+    }
+
     /// The tests against the reference.
     pub(crate) fn against_reference(&self) -> Tested<'_> {
         self.tested(|entry| entry.against_reference.as_ref())
@@ -93,8 +99,7 @@ impl MethodTests {
     /// A method, with its layer average if that isn't the reference's.
     fn with_own_average(&self, entry: &MethodEntry) -> String {
         let average = |entry: &MethodEntry| fixed(entry.average_visual_tokens, 1);
-        let mut methods = self.methods.iter();
-        let reference = methods.find(|other| Some(&other.cell) == self.reference.as_ref());
+        let reference = self.reference_entry();
         let is_own = entry.has_own_schedule
             && reference.is_none_or(|reference| average(reference) != average(entry));
         match is_own {

@@ -45,11 +45,7 @@ pub(super) fn own_schedule_note(tests: &MethodTests) -> Option<String> {
             )
         })
         .collect();
-    let reference = tests
-        .methods
-        .iter()
-        .find(|entry| Some(&entry.cell) == tests.reference.as_ref());
-    let beside = reference.map_or(String::new(), |reference| {
+    let beside = tests.reference_entry().map_or(String::new(), |reference| {
         format!(" (B = {})", fixed(reference.average_visual_tokens, 1))
     });
     (!names.is_empty()).then(|| {
